@@ -1,0 +1,66 @@
+/// Everything that decides how a block is trained, apart from its data, ancestors and seed.
+///
+/// Nothing in it is fitted on data: a field that looked at records would carry a deleted record's
+/// influence into every block (DESIGN X2).
+package struct TrainingRecipe: Codable, Equatable, Sendable {
+  /// The classes, in the order of the head's rows; declared, never collected from records.
+  package var labels: [String]
+  /// Which projections carry adapters, in canonical order without repeats.
+  package var targets: [ProjectionTarget]
+  /// Inner dimension of every adapter.
+  package var rank: Int
+  /// Numerator of the adapter's scale.
+  package var alpha: Double
+  /// Scale `alpha / √rank` instead of `alpha / rank` (rsLoRA, arXiv 2312.03732).
+  package var rankStabilized: Bool
+  package var epochs: Int
+  /// Records in a step; an epoch's last step takes what is left.
+  package var batchSize: Int
+  package var learningRate: Double
+  /// The classifier head's own rate: early stages see few records and need a faster head.
+  package var headLearningRate: Double
+  package var schedule: LearningRateSchedule
+  /// Warm-up: a share of all steps when below one, else a number of steps.
+  package var warmup: Double
+  /// Decoupled decay, applied to every trained tensor.
+  package var weightDecay: Double
+  /// Limit on the gradient's Euclidean norm over all trained tensors; 0 switches clipping off.
+  package var maximumGradientNorm: Double
+  /// Longest token sequence, special tokens included; longer texts are cut like Hugging Face does.
+  package var maximumTokens: Int
+
+  package init(
+    labels: [String], targets: [ProjectionTarget] = [.query, .value], rank: Int = 8,
+    alpha: Double = 16, rankStabilized: Bool = true, epochs: Int = 3, batchSize: Int = 16,
+    learningRate: Double = 5e-4, headLearningRate: Double? = nil,
+    schedule: LearningRateSchedule = .linear, warmup: Double = 0.06, weightDecay: Double = 0.01,
+    maximumGradientNorm: Double = 1, maximumTokens: Int = 128
+  ) {
+    self.labels = labels
+    self.targets = Set(targets).sorted()
+    self.rank = rank
+    self.alpha = alpha
+    self.rankStabilized = rankStabilized
+    self.epochs = epochs
+    self.batchSize = batchSize
+    self.learningRate = learningRate
+    self.headLearningRate = headLearningRate ?? 10 * learningRate
+    self.schedule = schedule
+    self.warmup = warmup
+    self.weightDecay = weightDecay
+    self.maximumGradientNorm = maximumGradientNorm
+    self.maximumTokens = maximumTokens
+  }
+
+  /// What an adapter's product `B·A` is multiplied with.
+  package var adapterScale: Double {
+    rankStabilized ? alpha / Double(rank).squareRoot() : alpha / Double(rank)
+  }
+}
+
+/// How the learning rate moves after warm-up.
+package enum LearningRateSchedule: String, Codable, CaseIterable, Sendable {
+  case constant
+  /// Falls in a straight line to zero at the last step.
+  case linear
+}
