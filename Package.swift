@@ -26,6 +26,9 @@ let package = Package(
     .target(name: "ByteCoding", swiftSettings: strict),
     .target(name: "Hashing", dependencies: ["ByteCoding"], swiftSettings: vectorised),
     .target(name: "Unlearning", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
+    .target(
+      name: "CoordinatorCore", dependencies: ["Unlearning", "Hashing", "ByteCoding"],
+      swiftSettings: strict),
 
     // Numeric: arithmetic on memory; no files, no sockets.
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
