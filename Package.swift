@@ -29,11 +29,27 @@ let package = Package(
     .target(
       name: "CoordinatorCore", dependencies: ["Unlearning", "Hashing", "ByteCoding"],
       swiftSettings: strict),
+    .target(
+      name: "JournalFormat", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
+    .target(
+      name: "WireFormat", dependencies: ["CoordinatorCore", "Unlearning", "Hashing", "ByteCoding"],
+      swiftSettings: strict),
 
     // Numeric: arithmetic on memory; no files, no sockets.
-    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
 
-    .testTarget(name: "HashingTests", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
+    // Shell: performs what the core decides; only SystemIO touches the kernel.
+    .target(name: "SystemIO", swiftSettings: strict),
+    .target(
+      name: "Storage",
+      dependencies: [
+        "CoordinatorCore", "JournalFormat", "Unlearning", "Hashing", "ByteCoding", "SystemIO",
+      ],
+      swiftSettings: strict),
+
+    .testTarget(
+      name: "HashingTests", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
