@@ -111,6 +111,10 @@ extension JournalEntry {
       writer.write(UInt8(10))
       writer.write(key.digest)
       writer.write(at)
+    case .artifactLost(let key, let at):
+      writer.write(UInt8(11))
+      writer.write(key.digest)
+      writer.write(at)
     }
     return writer.bytes
   }
@@ -157,6 +161,8 @@ extension JournalEntry {
       self = .repaired(number: try reader.readInteger(), at: try reader.readMilliseconds())
     case 10:
       self = .quarantined(BlockKey(try reader.readDigest()), at: try reader.readMilliseconds())
+    case 11:
+      self = .artifactLost(BlockKey(try reader.readDigest()), at: try reader.readMilliseconds())
     default: throw .invalid(what: "journal entry type", atByte: 0)
     }
     try reader.finish()

@@ -36,6 +36,8 @@ package enum JournalEntry: Equatable, Sendable {
   case repaired(number: UInt64, at: Milliseconds)
   /// One key produced two different byte strings; it is neither served nor retrained.
   case quarantined(BlockKey, at: Milliseconds)
+  /// A block's bytes were found missing or changed; it is retrained.
+  case artifactLost(BlockKey, at: Milliseconds)
 }
 
 package struct IngestedSlice: Equatable, Sendable {
@@ -101,4 +103,9 @@ package struct TrainingWork: Equatable, Sendable {
     self.gemmSeconds = gemmSeconds
     self.finalLoss = finalLoss
   }
+}
+
+extension TrainingWork {
+  package var examplesPerSecond: Double { seconds > 0 ? Double(examples) / seconds : 0 }
+  package var gemmShare: Double { seconds > 0 ? gemmSeconds / seconds : 0 }
 }

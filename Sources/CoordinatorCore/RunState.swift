@@ -85,10 +85,8 @@ package struct RunState: Equatable, Sendable {
     case .repaired(let number, let at): deletions[Int(number) - 1].repairedAt = at
     case .quarantined(let key, let at):
       quarantinedKeys.insert(key)
-      guard let block = blocks[key] else { return }
-      let before = trainedBlocks(ofShard: block.slot.shard)
-      blocks[key] = nil
-      mask(before, shard: block.slot.shard, at: at)
+      withdraw(key, at: at)
+    case .artifactLost(let key, let at): withdraw(key, at: at)
     }
   }
 
@@ -111,6 +109,14 @@ package struct RunState: Equatable, Sendable {
       Deletion(
         number: number, tags: tags, locations: locations.sorted(), maskedSlots: maskedSlots,
         acceptedAt: at))
+  }
+
+  /// Takes one block out of service although its records are the retained ones.
+  private mutating func withdraw(_ key: BlockKey, at: Milliseconds) {
+    guard let block = blocks[key] else { return }
+    let before = trainedBlocks(ofShard: block.slot.shard)
+    blocks[key] = nil
+    mask(before, shard: block.slot.shard, at: at)
   }
 
   private func trainedBlocks(ofShard shard: Int) -> [(slot: BlockSlot, block: CommittedBlock)] {

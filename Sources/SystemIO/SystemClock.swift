@@ -15,6 +15,11 @@ package enum SystemClock {
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
   }
 
+  /// Rests this thread.
+  package static func sleep(seconds: Double) {
+    usleep(useconds_t(seconds * 1e6))
+  }
+
   private static func milliseconds(of clock: clockid_t) -> Int64 {
     var time = timespec()
     clock_gettime(clock, &time)

@@ -1,0 +1,128 @@
+/// `GET /v1/status`; printed by `lethe status` and followed by `lethe train --watch`.
+package struct RunStatus: Codable, Sendable {
+  package struct Shard: Codable, Sendable {
+    package var shard: Int
+    package var records: Int
+    /// Blocks of the deepest prefix that serves.
+    package var depth: Int
+    package var sequenceDepths: [Int]
+
+    package init(shard: Int, records: Int, depth: Int, sequenceDepths: [Int]) {
+      self.shard = shard
+      self.records = records
+      self.depth = depth
+      self.sequenceDepths = sequenceDepths
+    }
+  }
+
+  package struct Worker: Codable, Sendable {
+    package var name: String
+    package var roles: [String]
+    /// The block being trained, as shard/sequence/stage.
+    package var training: String?
+    package var step: UInt32?
+    package var totalSteps: UInt32?
+    /// Why the worker gets no work.
+    package var reason: String?
+
+    package init(name: String, roles: [String]) {
+      self.name = name
+      self.roles = roles
+    }
+  }
+
+  package struct StageSpeed: Codable, Sendable {
+    package var stage: Int
+    package var layers: [Int]
+    package var blocks: Int
+    package var examplesPerSecond: Double
+    /// Share of training time inside matrix products.
+    package var gemmShare: Double
+
+    package init(
+      stage: Int, layers: [Int], blocks: Int, examplesPerSecond: Double, gemmShare: Double
+    ) {
+      self.stage = stage
+      self.layers = layers
+      self.blocks = blocks
+      self.examplesPerSecond = examplesPerSecond
+      self.gemmShare = gemmShare
+    }
+  }
+
+  package var run: String
+  package var journalSequence: UInt64
+  package var records: Int
+  package var deleted: Int
+  package var blocks: Int
+  package var blocksTrained: Int
+  package var blocksMasked: Int
+  package var blocksTraining: Int
+  /// Blocks by the reason they wait.
+  package var waiting: [String: Int]
+  package var fullDepth: Int
+  package var shards: [Shard]
+  package var workers: [Worker]
+  package var stages: [StageSpeed]
+  package var numericClass: String?
+  package var deletionsPending: Int
+  package var alarms: [String]
+
+  package init(
+    run: String, journalSequence: UInt64, records: Int, deleted: Int, blocks: Int,
+    blocksTrained: Int, blocksMasked: Int, blocksTraining: Int, waiting: [String: Int],
+    fullDepth: Int, shards: [Shard], workers: [Worker], stages: [StageSpeed],
+    numericClass: String?, deletionsPending: Int, alarms: [String]
+  ) {
+    self.run = run
+    self.journalSequence = journalSequence
+    self.records = records
+    self.deleted = deleted
+    self.blocks = blocks
+    self.blocksTrained = blocksTrained
+    self.blocksMasked = blocksMasked
+    self.blocksTraining = blocksTraining
+    self.waiting = waiting
+    self.fullDepth = fullDepth
+    self.shards = shards
+    self.workers = workers
+    self.stages = stages
+    self.numericClass = numericClass
+    self.deletionsPending = deletionsPending
+    self.alarms = alarms
+  }
+}
+
+/// `POST /v1/verify`; printed by `lethe verify`.
+package struct VerificationReport: Codable, Sendable {
+  package var blocksChecked: Int
+  /// Blocks whose recorded key is the key recomputed from the records on disk.
+  package var keysMatch: Int
+  /// Blocks that were retrained for the comparison.
+  package var bitsChecked: Int
+  /// Of those, the ones that came out with the same bytes.
+  package var bitsMatch: Int
+  package var problems: [String]
+
+  package init(
+    blocksChecked: Int, keysMatch: Int, bitsChecked: Int, bitsMatch: Int, problems: [String]
+  ) {
+    self.blocksChecked = blocksChecked
+    self.keysMatch = keysMatch
+    self.bitsChecked = bitsChecked
+    self.bitsMatch = bitsMatch
+    self.problems = problems
+  }
+}
+
+/// The body of every answer that is not 200.
+package struct APIError: Codable, Sendable {
+  package var error: String
+  /// What to do about it.
+  package var hint: String?
+
+  package init(error: String, hint: String? = nil) {
+    self.error = error
+    self.hint = hint
+  }
+}

@@ -1,0 +1,219 @@
+import CoordinatorAPI
+import CoordinatorCore
+import Foundation
+import HTTP
+import Hashing
+import ServiceSupport
+import SystemIO
+import Unlearning
+import WireFormat
+
+/// An answer other than success.
+struct APIFailure: Error {
+  var status: Int
+  var error: String
+  var hint: String?
+
+  init(_ status: Int, _ error: String, try hint: String? = nil) {
+    self.status = status
+    self.error = error
+    self.hint = hint
+  }
+}
+
+extension CoordinatorService {
+  /// Answers one request of people's tools. The token is checked here, before any path is looked at.
+  func answer(_ request: HTTPRequest) -> HTTPResponse {
+    do {
+      let shown = request.headers["authorization"] ?? ""
+      guard HMAC.areEqual(Array(shown.utf8), Array("Bearer \(directory.token)".utf8)) else {
+        throw APIFailure(
+          401, "the bearer token is missing or wrong",
+          try: "it stands in the file token of the run's directory")
+      }
+      return try route(request)
+    } catch let failure as APIFailure {
+      return json(APIError(error: failure.error, hint: failure.hint), status: failure.status)
+    } catch {
+      log.write("request_failed", "\(request.method) \(request.segments.first ?? "")")
+      return json(APIError(error: "\(error)"), status: 500)
+    }
+  }
+
+  private func route(_ request: HTTPRequest) throws -> HTTPResponse {
+    switch (request.method, request.segments) {
+    case ("GET", ["v1", "status"]): return json(status())
+    case ("POST", ["v1", "train"]):
+      loop.post(.trainingRequested)
+      return json(status())
+    case ("POST", ["v1", "deletions"]): return json(try delete(decode(request)))
+    case ("GET", ["v1", "deletions"]): return json(deletionList())
+    case ("GET", ["v1", "lineage", "records"]):
+      return json(try recordLineage(id: request.query["id"] ?? "", at: sequence(request)))
+    case ("GET", ["v1", "lineage", "shards", let number]):
+      return json(try shardLineage(number, at: sequence(request)))
+    case ("GET", ["v1", "lineage", "blocks", let key]):
+      return json(try blockLineage(key, at: sequence(request)))
+    case ("POST", ["v1", "predictions"]): return json(try predict(decode(request)))
+    case ("GET", ["v1", "artifacts", let name]):
+      guard let digest = Digest(hex: name) else {
+        throw APIFailure(400, "an artifact is named by 64 hexadecimal digits")
+      }
+      guard case .artifact(let bytes) = artifact(digest) else {
+        throw APIFailure(404, "no block that stands now has this artifact")
+      }
+      return HTTPResponse(status: 200, contentType: "application/octet-stream", body: bytes)
+    case ("GET", ["v1", "recipe"]): return json(recipeDescription())
+    case ("POST", ["v1", "verify"]): return json(verify())
+    case (_, ["v1", "status"]), (_, ["v1", "train"]), (_, ["v1", "deletions"]),
+      (_, ["v1", "predictions"]), (_, ["v1", "verify"]):
+      throw APIFailure(405, "this path does not know \(request.method)")
+    default: throw APIFailure(404, "there is nothing at this path")
+    }
+  }
+
+  private func sequence(_ request: HTTPRequest) throws -> UInt64? {
+    guard let text = request.query["at"] else { return nil }
+    guard let sequence = UInt64(text), sequence >= 2 else {
+      throw APIFailure(400, "at is not a journal sequence", try: "status shows the newest one")
+    }
+    return sequence
+  }
+
+  private func decode<Value: Decodable>(_ request: HTTPRequest) throws -> Value {
+    do {
+      return try JSONDecoder().decode(Value.self, from: Data(request.body))
+    } catch {
+      throw APIFailure(400, "the body is not the JSON this path takes")
+    }
+  }
+
+  private func json(_ value: some Encodable, status: Int = 200) -> HTTPResponse {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    do {
+      return HTTPResponse(status: status, body: Array(try encoder.encode(value)))
+    } catch {
+      // Only a number that JSON cannot write, such as an infinite logit, leads here.
+      return HTTPResponse(
+        status: 500, body: Array(#"{"error":"the answer holds a number JSON cannot write"}"#.utf8))
+    }
+  }
+}
+
+// MARK: - Deletions
+
+extension CoordinatorService {
+  private static let maximumIDCount = 100_000
+
+  private func delete(_ request: DeletionRequest) throws -> DeletionResponse {
+    let start = SystemClock.seconds
+    guard !request.ids.isEmpty else { throw APIFailure(400, "no id was given") }
+    guard request.ids.count <= Self.maximumIDCount else {
+      throw APIFailure(413, "more than \(Self.maximumIDCount) ids", try: "send them in parts")
+    }
+    let tags = request.ids.map { RecordID($0).map(directory.tag) }
+    let decision = delete(tags.compactMap { $0 })
+    let milliseconds = (SystemClock.seconds - start) * 1000
+    var outcomes = decision.outcomes.makeIterator()
+    let deletions = loop.inspect { $0.state.deletions }
+    return DeletionResponse(
+      requests: zip(request.ids, tags).map { id, tag in
+        func item(_ outcome: DeletionResponse.Item.Outcome, _ number: UInt64?, blocks: Int = 0)
+          -> DeletionResponse.Item
+        {
+          DeletionResponse.Item(
+            id: id, outcome: outcome,
+            state: number.map { deletions[Int($0) - 1].stateWord } ?? "rejected",
+            blocksMasked: blocks, acknowledgedAfterMs: milliseconds, deletion: number)
+        }
+        guard tag != nil, let outcome = outcomes.next() else { return item(.invalid, nil) }
+        switch outcome {
+        case .accepted(let number):
+          return item(.accepted, number, blocks: decision.blocksMasked)
+        case .duplicate(let number): return item(.duplicate, number)
+        case .unknown: return item(.unknown, nil)
+        }
+      })
+  }
+
+  private func deletionList() -> DeletionList {
+    DeletionList(
+      deletions: loop.inspect { $0.state.deletions }.map { deletion in
+        DeletionList.Item(
+          deletion: deletion.number, records: deletion.tags.count, state: deletion.stateWord,
+          blocksMasked: deletion.maskedSlots.count, maskedAt: Timestamp.text(deletion.acceptedAt),
+          purgedAt: deletion.purgedAt.map(Timestamp.text),
+          repairedAt: deletion.repairedAt.map(Timestamp.text))
+      })
+  }
+}
+
+extension Deletion {
+  /// The furthest state reached. Repair can overtake purge, and neither implies the other, so
+  /// `repaired` is only said once both are done.
+  var stateWord: String {
+    guard purgedAt != nil else { return "masked" }
+    return repairedAt == nil ? "purged" : "repaired"
+  }
+}
+
+// MARK: - Predictions
+
+extension CoordinatorService {
+  private static let predictionDeadlineSeconds = 60.0
+
+  /// Asks a worker; asks again if what it answered with was masked meanwhile.
+  private func predict(_ request: PredictionRequest) throws -> PredictionResponse {
+    guard !request.records.isEmpty else { throw APIFailure(400, "no text was given") }
+    let maximumDepth = request.maximumDepth ?? .max
+    guard maximumDepth >= 1 else { throw APIFailure(400, "maximumDepth is below 1") }
+    let inputs = request.records.map { PredictionInput(text: $0.text, textPair: $0.textPair) }
+    let deadline = SystemClock.seconds + Self.predictionDeadlineSeconds
+    var turn = nextTurn()
+    var reason = "no worker that serves predictions is connected"
+    var attempt = 0
+    while SystemClock.seconds < deadline, attempt < 20 {
+      if attempt > 0 { SystemClock.sleep(seconds: 0.05 * Double(attempt)) }
+      attempt += 1
+      turn += 1
+      let view = loop.inspect { $0.state.servingView(maximumDepth: maximumDepth) }
+      guard !view.isEmpty else {
+        throw APIFailure(
+          503, "no shard has a trained block that may serve",
+          try: "start training, or wait for repair: lethe status shows what is missing")
+      }
+      guard let link = servingLink(turn: turn) else { continue }
+      let seconds = deadline - SystemClock.seconds
+      switch link.ask(.predict(view, inputs), timeoutSeconds: seconds) {
+      case .predictions(let predictions) where predictions.count == inputs.count:
+        // A deletion may have been acknowledged since the view was taken; then this answer depends
+        // on a record that is gone and must not leave.
+        guard loop.inspect({ $0.state.isCurrent(view) }) else { continue }
+        return response(to: request, view: view, predictions)
+      case .predictionFailed(let text): reason = text
+      default: reason = "the worker left while it was answering"
+      }
+    }
+    throw APIFailure(503, reason, try: "start a worker with --role serve or all, then ask again")
+  }
+
+  private func response(
+    to request: PredictionRequest, view: [ServedPrefix], _ predictions: [ShardedPrediction]
+  ) -> PredictionResponse {
+    let shards = view.map {
+      PredictionResponse.Shard(shard: $0.shard, sequence: $0.sequence, depth: $0.depth)
+    }
+    return PredictionResponse(
+      predictions: zip(request.records, predictions).map { record, prediction in
+        // The first of equal logits, so that a tie has one answer.
+        let best = prediction.logits.indices.max {
+          prediction.logits[$0] < prediction.logits[$1]
+            || (prediction.logits[$0] == prediction.logits[$1] && $0 > $1)
+        }
+        return PredictionResponse.Item(
+          id: record.id, label: best.map { recipe.labels[$0] } ?? "", logits: prediction.logits,
+          shards: shards)
+      })
+  }
+}

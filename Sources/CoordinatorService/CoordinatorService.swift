@@ -1,0 +1,314 @@
+import ByteCoding
+import CoordinatorCore
+import HTTP
+import Hashing
+import ModelFormats
+import ServiceSupport
+import Storage
+import SystemIO
+import Transport
+import Unlearning
+import WireFormat
+
+/// The coordinator as a process: sockets and files around the state machine.
+package final class CoordinatorService: Sendable {
+  let directory: RunDirectory
+  let loop: CoordinatorLoop
+  let log = Log(component: "coordinator")
+  private let workerListener: TCPListener
+  private let httpServer: HTTPServer
+  private let links = Guarded<(last: UInt64, byID: [WorkerID: WorkerLink])>((0, [:]))
+  /// Deletions that wait to hear what became of them, by token.
+  private let decisions = Guarded<(last: UInt64, waiting: [UInt64: Promise<DeletionDecision>])>(
+    (0, [:]))
+  private let recipe: TrainingRecipe
+  private let backbone: Digest
+
+  struct DeletionDecision: Sendable {
+    var outcomes: [DeletionOutcome]
+    var blocksMasked: Int
+  }
+
+  /// Opens or creates the run, binds both addresses and starts the state machine.
+  ///
+  /// - Throws: `ServiceError`, before anything is listened to.
+  package init(_ file: RunFile, base: String) throws {
+    let run = try OpenedRun(file, base: base, log: log)
+    directory = run.directory
+    recipe = run.state.run.recipe
+    backbone = run.state.run.backbone
+    workerListener = try Self.listen("coordinator.workers", file.coordinator.workers) {
+      try TCPListener($0)
+    }
+    httpServer = try Self.listen("coordinator.http", file.coordinator.http) { try HTTPServer($0) }
+    loop = CoordinatorLoop(log: log)
+    let coordinator = Coordinator(run.state)
+    let journal = run.journal
+    loop.start(coordinator, journal: journal) { [unowned self] in perform($0) }
+    loop.post(.started)
+  }
+
+  private static func listen<Listener>(
+    _ field: String, _ text: String, _ bind: (NetworkAddress) throws -> Listener
+  ) throws -> Listener {
+    guard let address = NetworkAddress(text) else {
+      throw ServiceError(
+        .configuration, "\(field) is \"\(text)\", not host:port", try: "write 127.0.0.1:7420")
+    }
+    guard address.isLoopback else {
+      throw ServiceError(
+        .configuration, "\(field) is \(address), which other machines can reach",
+        try: "listen on 127.0.0.1: this version has no keys for workers yet")
+    }
+    do {
+      return try bind(address)
+    } catch let error as SystemCallError {
+      throw ServiceError(
+        .unavailable, "cannot listen on \(address): \(error)",
+        try: error.isAddressInUse
+          ? "stop the program that uses the port, or write another port in the run file" : nil)
+    }
+  }
+
+  /// Serves until the process ends.
+  package func run() throws {
+    let endpoint = Endpoint(
+      workers: "\(workerListener.address)", http: "\(httpServer.address)",
+      processIdentifier: SystemProcess.identifier)
+    try endpoint.write(to: directory.path)
+    log.write("ready", "workers \(workerListener.address), http \(httpServer.address)")
+    BackgroundThread.start("ticker") { [loop] in
+      while true {
+        SystemClock.sleep(seconds: 0.25)
+        loop.post(.ticked)
+      }
+    }
+    BackgroundThread.start("http-accept") { [self] in
+      do {
+        try httpServer.serve { [self] in answer($0) }
+      } catch {
+        log.write("http_stopped", "\(error)")
+        SystemProcess.exitAtOnce(1)
+      }
+    }
+    while true {
+      let connection = try workerListener.accept()
+      BackgroundThread.start("worker-reader") { [self] in converse(connection) }
+    }
+  }
+}
+
+// MARK: - Workers
+
+extension CoordinatorService {
+  private static let maximumWorkerCount = 256
+
+  private func converse(_ connection: TCPConnection) {
+    guard let (id, introduction) = welcome(connection) else { return connection.shutDown() }
+    let link = WorkerLink(id: id, connection)
+    links.withLock { $0.byID[id] = link }
+    link.send(.welcome(recipe))
+    loop.post(.workerJoined(id, introduction))
+    log.write("worker_joined", "\(introduction.name) as \(id.number)")
+    do {
+      try link.readMessages { [self] message, request in
+        handle(message, request: request, from: link)
+      }
+    } catch {
+      log.write("worker_connection_failed", "\(introduction.name): \(error)")
+    }
+    _ = links.withLock { $0.byID.removeValue(forKey: id) }
+    link.close()
+    loop.post(.workerLeft(id))
+    log.write("worker_left", introduction.name)
+  }
+
+  /// Hears a worker's hello; tells it why if it cannot be taken.
+  private func welcome(_ connection: TCPConnection) -> (WorkerID, Introduction)? {
+    connection.setTimeout(seconds: 5)
+    let refusal: String
+    do {
+      guard let frame = try connection.readFrame(limit: Frame.maximumHelloByteCount),
+        case .hello(let introduction) = try WireMessage(frame)
+      else { return nil }
+      let count = links.withLock { $0.byID.count }
+      if introduction.backbone != backbone {
+        refusal = "your backbone is \(introduction.backbone); this run is over \(backbone)"
+      } else if count >= Self.maximumWorkerCount {
+        refusal = "there are \(count) workers already"
+      } else {
+        connection.setTimeout(seconds: 60)
+        let number = links.withLock { links in
+          links.last += 1
+          return links.last
+        }
+        return (WorkerID(number), introduction)
+      }
+    } catch {
+      refusal = "hello was not understood: \(error)"
+    }
+    log.write("worker_turned_away", refusal)
+    try? connection.write(WireMessage.turnedAway(refusal).frame().encoded)
+    return nil
+  }
+
+  private func handle(_ message: WireMessage, request: UInt64, from link: WorkerLink) {
+    switch message {
+    case .requestWork: loop.post(.workRequested(link.id))
+    case .heartbeat(let epoch, let progress):
+      // Idle beats only show the connection to be alive.
+      if epoch != 0 { loop.post(.heartbeat(link.id, epoch: epoch, progress)) }
+    case .fetchSlice(let reference): link.send(slice(reference), request: request)
+    case .fetchArtifact(let digest): link.send(artifact(digest), request: request)
+    case .upload(let epoch, let key, let work, let bytes):
+      receive(bytes, epoch: epoch, key: key, work: work, from: link)
+    case .failed(let epoch, let failure):
+      if failure.kind != .cancelled { log.write("block_failed", failure.reason) }
+      loop.post(.failed(link.id, epoch: epoch, failure))
+    case .forgotten(let number):
+      loop.post(.purgeConfirmed(link.id, throughDeletion: number))
+    case .hello, .predictions, .predictionFailed, .welcome, .turnedAway, .lease, .cancel,
+      .uploadAccepted, .uploadRefused, .slice, .artifact, .unavailable, .forget, .predict:
+      log.write("unexpected_message", "worker \(link.id.number)")
+      link.close()
+    }
+  }
+
+  private func slice(_ reference: SliceReference) -> WireMessage {
+    let state = loop.inspect { coordinator -> SliceState? in
+      let plan = coordinator.state.plan
+      guard (0..<plan.shardCount).contains(reference.location.shard),
+        (0..<plan.sliceCount).contains(reference.location.slice)
+      else { return nil }
+      return coordinator.state.slices[reference.location.shard][reference.location.slice]
+    }
+    guard let state, state.digest == reference.digest else {
+      return .unavailable("the slice has changed since the lease was granted")
+    }
+    do {
+      return .slice(try directory.liveRecords(reference.location, state).map(\.encoded))
+    } catch {
+      log.write("slice_unreadable", "\(error)")
+      return .unavailable("the slice cannot be read")
+    }
+  }
+
+  /// An artifact's bytes, if a block that can serve has them.
+  func artifact(_ digest: Digest) -> WireMessage {
+    let isLive = loop.inspect { $0.state.blocks.values.contains { $0.artifact == digest } }
+    guard isLive else { return .unavailable("no block has this artifact any more") }
+    do {
+      return .artifact(try directory.artifacts.get(digest))
+    } catch {
+      log.write("artifact_unreadable", "\(error)")
+      return .unavailable("the artifact cannot be read")
+    }
+  }
+
+  /// Checks and stores trained bytes; storing happens in the loop's order, so that a purge and the
+  /// commit of the same bytes cannot pass each other.
+  private func receive(
+    _ bytes: [UInt8], epoch: UInt64, key: BlockKey, work: TrainingWork, from link: WorkerLink
+  ) {
+    do {
+      let file = try SafetensorsFile(bytes)
+      for tensor in file.tensors { try file.checkFinite(tensor) }
+    } catch {
+      link.send(.uploadRefused(epoch: epoch, .invalidArtifact))
+      let reason = "the artifact is not valid: \(error)"
+      return loop.post(.failed(link.id, epoch: epoch, Failure(kind: .host, reason: reason)))
+    }
+    loop.post(preparing: { [self] in
+      do {
+        let digest = try directory.artifacts.put(bytes)
+        return .uploaded(
+          link.id,
+          Upload(
+            epoch: epoch, key: key, artifact: digest, byteCount: UInt64(bytes.count), work: work))
+      } catch {
+        log.write("artifact_not_stored", "\(error)")
+        link.send(.uploadRefused(epoch: epoch, .staleLease))
+        let reason = "the coordinator could not store the artifact"
+        return .failed(link.id, epoch: epoch, Failure(kind: .retryable, reason: reason))
+      }
+    })
+  }
+
+  /// A worker that answers predictions, a different one each time.
+  func servingLink(turn: Int) -> WorkerLink? {
+    let serving = loop.inspect { coordinator in
+      coordinator.workers.filter { $0.value.introduction.roles.contains(.serve) }.keys.sorted()
+    }
+    return links.withLock { links in
+      let present = serving.compactMap { links.byID[$0] }
+      return present.isEmpty ? nil : present[turn % present.count]
+    }
+  }
+}
+
+// MARK: - Effects
+
+extension CoordinatorService {
+  private func perform(_ effects: [Effect]) {
+    for effect in effects {
+      switch effect {
+      case .grant(let id, let epoch, let assignment):
+        link(id)?.send(.lease(epoch: epoch, assignment))
+      case .cancel(let id, let epoch): link(id)?.send(.cancel(epoch: epoch))
+      case .accepted(let id, let epoch): link(id)?.send(.uploadAccepted(epoch: epoch))
+      case .refused(let id, let epoch, let refusal):
+        link(id)?.send(.uploadRefused(epoch: epoch, refusal))
+      case .forget(let id, let number, let artifacts):
+        link(id)?.send(.forget(throughDeletion: number, artifacts: artifacts))
+      case .deletionDecided(let token, let outcomes, let blocksMasked):
+        let waiting = decisions.withLock { $0.waiting.removeValue(forKey: token) }
+        waiting?.fulfil(DeletionDecision(outcomes: outcomes, blocksMasked: blocksMasked))
+      case .purge(let order): BackgroundThread.start("purge") { [self] in purge(order) }
+      }
+    }
+  }
+
+  private func link(_ id: WorkerID) -> WorkerLink? { links.withLock { $0.byID[id] } }
+
+  /// Removes the bytes a purge order names; tries again until it can.
+  private func purge(_ order: PurgeOrder) {
+    while true {
+      do {
+        for location in order.slices {
+          // The newest state: records deleted since the order go too.
+          let state = loop.inspect { $0.state.slices[location.shard][location.slice] }
+          try directory.slices.write(try directory.liveRecords(location, state), to: location)
+        }
+        let orphans = loop.inspect { [directory, log] coordinator in
+          let live = Set(coordinator.state.blocks.values.map(\.artifact))
+          return order.artifacts.filter { digest in
+            guard !live.contains(digest) else { return false }
+            do {
+              try directory.artifacts.remove(digest)
+              return false
+            } catch {
+              log.write("purge_failed", "\(error)")
+              return true
+            }
+          }
+        }
+        if orphans.isEmpty { return loop.post(.purgeFinished(throughDeletion: order.throughDeletion)) }
+      } catch {
+        log.write("purge_failed", "\(error); trying again")
+      }
+      SystemClock.sleep(seconds: 5)
+    }
+  }
+
+  /// Masks records: returns once the deletion is durable and nothing serves what it touched.
+  func delete(_ tags: [RecordTag]) -> DeletionDecision {
+    let decision = Promise<DeletionDecision>()
+    let token = decisions.withLock { decisions in
+      decisions.last += 1
+      decisions.waiting[decisions.last] = decision
+      return decisions.last
+    }
+    loop.post(.deletionRequested(token: token, tags))
+    return decision.wait()
+  }
+}

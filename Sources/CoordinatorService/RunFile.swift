@@ -1,0 +1,228 @@
+import CoordinatorCore
+import Foundation
+import Hashing
+import Unlearning
+
+/// What is wrong with a run file.
+package struct RunFileError: Error, Equatable, Sendable {
+  package var message: String
+  package var hint: String
+
+  init(_ message: String, try hint: String) {
+    self.message = message
+    self.hint = hint
+  }
+}
+
+/// A run as its owner writes it: JSON5, made by `lethe init` and edited by hand.
+package struct RunFile: Codable, Sendable {
+  package struct Training: Codable, Sendable {
+    package var targets: [String]
+    package var rank: Int
+    package var alpha: Double
+    package var rankStabilized: Bool
+    package var epochs: Int
+    package var batchSize: Int
+    package var learningRate: Double
+    package var headLearningRate: Double
+    package var schedule: LearningRateSchedule
+    package var warmup: Double
+    package var weightDecay: Double
+    package var maximumGradientNorm: Double
+    package var maximumTokens: Int
+  }
+
+  package struct Repair: Codable, Sendable {
+    package enum Policy: String, Codable, CaseIterable, Sendable {
+      case eager, batched, depth, manual
+    }
+
+    package var policy: Policy
+    package var quietSeconds: Double?
+    package var maximumAgeSeconds: Double?
+    package var depth: Int?
+  }
+
+  package struct Coordinator: Codable, Sendable {
+    /// Where the run keeps everything.
+    package var directory: String
+    /// Where workers connect.
+    package var workers: String
+    /// Where people and other programs connect.
+    package var http: String
+  }
+
+  package var name: String
+  package var backbone: String
+  package var data: [String]
+  package var labels: [String]
+  package var shards: Int
+  package var slices: Int
+  package var sequences: Int
+  package var stageData: StageData
+  package var seed: UInt64
+  package var partitionKey: String
+  package var training: Training
+  package var repair: Repair
+  package var coordinator: Coordinator
+}
+
+extension RunFile {
+  private static let keys: [String: [String]] = [
+    "": [
+      "name", "backbone", "data", "labels", "shards", "slices", "sequences", "stageData", "seed",
+      "partitionKey", "training", "repair", "coordinator",
+    ],
+    "training": [
+      "targets", "rank", "alpha", "rankStabilized", "epochs", "batchSize", "learningRate",
+      "headLearningRate", "schedule", "warmup", "weightDecay", "maximumGradientNorm",
+      "maximumTokens",
+    ],
+    "repair": ["policy", "quietSeconds", "maximumAgeSeconds", "depth"],
+    "coordinator": ["directory", "workers", "http"],
+  ]
+
+  /// Reads JSON5. A key this version does not know is an error, as it would silently do nothing.
+  package static func parse(_ bytes: [UInt8]) throws(RunFileError) -> RunFile {
+    let data = Data(bytes)
+    let object: Any
+    do {
+      object = try JSONSerialization.jsonObject(with: data, options: [.json5Allowed])
+    } catch {
+      throw RunFileError(
+        "it is not JSON5: \(describe(error))", try: "correct it there, or make a new one with init")
+    }
+    guard let fields = object as? [String: Any] else {
+      throw RunFileError("it is not a JSON object", try: "make a new one with init")
+    }
+    try checkKeys(of: fields, section: "")
+    for section in ["training", "repair", "coordinator"] {
+      if let inner = fields[section] as? [String: Any] { try checkKeys(of: inner, section: section) }
+    }
+    do {
+      let decoder = JSONDecoder()
+      decoder.allowsJSON5 = true
+      return try decoder.decode(RunFile.self, from: data)
+    } catch {
+      throw RunFileError(describe(error), try: "lethe init writes a complete file to compare with")
+    }
+  }
+
+  private static func checkKeys(of fields: [String: Any], section: String) throws(RunFileError) {
+    for name in fields.keys.sorted() where keys[section]?.contains(name) != true {
+      throw RunFileError(
+        "unknown key \"\(name)\"\(section.isEmpty ? "" : " in \"\(section)\"")",
+        try: "use one of \((keys[section] ?? []).joined(separator: ", "))")
+    }
+  }
+
+  private static func describe(_ error: any Error) -> String {
+    func path(_ context: DecodingError.Context, _ last: (any CodingKey)? = nil) -> String {
+      (context.codingPath + (last.map { [$0] } ?? [])).map(\.stringValue).joined(separator: ".")
+    }
+    switch error {
+    case DecodingError.keyNotFound(let key, let context): return "\(path(context, key)) is missing"
+    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
+      return "\(path(context)) has the wrong type"
+    case DecodingError.dataCorrupted(let context):
+      return context.codingPath.isEmpty
+        ? (context.underlyingError.map { "\($0)" } ?? context.debugDescription)
+        : "\(path(context)) has a value that is not allowed"
+    default: return "\(error)"
+    }
+  }
+
+  /// The run this file describes, over a backbone whose digest and layer count are known.
+  package func description(backbone: Digest, layerCount: Int) throws(RunFileError)
+    -> RunDescription
+  {
+    guard let partitionKey = Array(hex: partitionKey), partitionKey.count >= 16 else {
+      throw RunFileError(
+        "partitionKey is not at least 16 bytes of hexadecimal", try: "copy it from another run file")
+    }
+    let run = RunDescription(
+      name: name, shardCount: shards, sliceCount: slices, sequenceCount: sequences,
+      layerCount: layerCount, stageData: stageData, seed: seed, partitionKey: partitionKey,
+      recipe: try recipe(), backbone: backbone, repairPolicy: try repairPolicy())
+    do {
+      _ = try run.plan()
+    } catch {
+      throw RunFileError(Self.describe(error), try: "change it in the run file")
+    }
+    return run
+  }
+
+  private static func describe(_ error: PlanError) -> String {
+    switch error {
+    case .shardCount(let count): "shards is \(count), not between 1 and 4096"
+    case .sliceCount(let count, let layerCount):
+      "slices is \(count), but each of 1 to \(layerCount) slices trains its own layers of the "
+        + "backbone's \(layerCount)"
+    case .sequenceCount(let count, let sliceCount):
+      "sequences is \(count), which is not a number of different orders of \(sliceCount) slices"
+    }
+  }
+
+  private func recipe() throws(RunFileError) -> TrainingRecipe {
+    func check(_ condition: Bool, _ message: String) throws(RunFileError) {
+      guard condition else { throw RunFileError(message, try: "change it in the run file") }
+    }
+    try check(labels.count >= 2, "labels names fewer than two classes")
+    try check(Set(labels).count == labels.count, "labels names a class twice")
+    let targets = try training.targets.map { (name) throws(RunFileError) in
+      guard let target = ProjectionTarget(rawValue: name) else {
+        throw RunFileError(
+          "training.targets holds \"\(name)\"",
+          try: "use \(ProjectionTarget.allCases.map(\.rawValue).joined(separator: ", "))")
+      }
+      return target
+    }
+    try check(!targets.isEmpty, "training.targets is empty")
+    try check((1...1024).contains(training.rank), "training.rank is not between 1 and 1024")
+    try check(
+      training.alpha.isFinite && training.alpha > 0, "training.alpha is not a positive number")
+    try check((1...10_000).contains(training.epochs), "training.epochs is not between 1 and 10000")
+    try check((1...4096).contains(training.batchSize), "training.batchSize is not 1 to 4096")
+    for (name, value) in [
+      ("learningRate", training.learningRate), ("headLearningRate", training.headLearningRate),
+      ("warmup", training.warmup), ("weightDecay", training.weightDecay),
+      ("maximumGradientNorm", training.maximumGradientNorm),
+    ] {
+      try check(value.isFinite && value >= 0, "training.\(name) is negative or not a number")
+    }
+    try check((3...8192).contains(training.maximumTokens), "training.maximumTokens is below 3")
+    return TrainingRecipe(
+      labels: labels, targets: targets, rank: training.rank, alpha: training.alpha,
+      rankStabilized: training.rankStabilized, epochs: training.epochs,
+      batchSize: training.batchSize, learningRate: training.learningRate,
+      headLearningRate: training.headLearningRate, schedule: training.schedule,
+      warmup: training.warmup, weightDecay: training.weightDecay,
+      maximumGradientNorm: training.maximumGradientNorm, maximumTokens: training.maximumTokens)
+  }
+
+  private func repairPolicy() throws(RunFileError) -> RepairPolicy {
+    func milliseconds(_ seconds: Double?, default value: Double, _ name: String)
+      throws(RunFileError) -> Milliseconds
+    {
+      let seconds = seconds ?? value
+      guard (0...86_400_000).contains(seconds) else {
+        throw RunFileError("repair.\(name) is out of range", try: "change it in the run file")
+      }
+      return Milliseconds(seconds * 1000)
+    }
+    switch repair.policy {
+    case .eager: return .eager
+    case .manual: return .manual
+    case .batched:
+      return .batched(
+        quiet: try milliseconds(repair.quietSeconds, default: 5, "quietSeconds"),
+        maximumAge: try milliseconds(repair.maximumAgeSeconds, default: 60, "maximumAgeSeconds"))
+    case .depth:
+      guard let depth = repair.depth, depth >= 1 else {
+        throw RunFileError(
+          "repair.depth is missing", try: "say below how many served blocks a shard is repaired")
+      }
+      return .depthBelow(depth)
+    }
+  }
+}

@@ -1,0 +1,143 @@
+import CoordinatorCore
+import Datasets
+import Hashing
+import ServiceSupport
+import Storage
+import SystemIO
+import Unlearning
+
+/// A run that is ready to go on: its files, its journal and the state replayed from it.
+package struct OpenedRun: ~Copyable {
+  package let directory: RunDirectory
+  package let journal: JournalFile
+  package let state: RunState
+
+  /// Creates the run that a file describes, or continues it where it stands.
+  ///
+  /// - Parameter base: The folder that relative paths in the run file start from.
+  package init(_ file: RunFile, base: String, log: Log) throws {
+    let folder = resolve(file.coordinator.directory, base: base)
+    directory = try RunDirectory(folder)
+    let opened: JournalFile.Opened
+    do {
+      opened = try JournalFile.open(directory.journalPath)
+    } catch {
+      throw ServiceError(journal: error)
+    }
+    journal = opened.journal
+    if opened.droppedByteCount > 0 {
+      log.write("journal_tail_dropped", "\(opened.droppedByteCount) unacknowledged bytes")
+    }
+    guard let first = opened.entries.first else {
+      state = try Self.create(file, base: base, directory, journal, log)
+      return
+    }
+    guard case .created(let run) = first else {
+      throw ServiceError(.failure, "\(directory.journalPath) does not begin with a run")
+    }
+    // The backbone is looked at only when a run is created; after that its digest stands in the
+    // journal and every worker proves to have the same one.
+    let described = try file.description(backbone: run.backbone, layerCount: run.layerCount)
+    let changed = described.differences(from: run)
+    guard changed.isEmpty else {
+      throw ServiceError(
+        .configuration,
+        "the run file differs from the run in \(folder) in: \(changed.joined(separator: ", "))",
+        try: "undo the change, or give the changed run a new coordinator.directory")
+    }
+    var state = try RunState(run)
+    for entry in opened.entries.dropFirst() { state.apply(entry) }
+    try Self.check(&state, directory, journal, log)
+    self.state = state
+  }
+
+  /// Ingests the data: slices first, then one durable journal write that makes the run exist.
+  private static func create(
+    _ file: RunFile, base: String, _ directory: RunDirectory, _ journal: JournalFile, _ log: Log
+  ) throws -> RunState {
+    let backbone = try BackboneFiles(resolve(file.backbone, base: base))
+    let run = try file.description(
+      backbone: backbone.digest, layerCount: backbone.configuration.layerCount)
+    var state = try RunState(run)
+    let records = try file.data.flatMap {
+      try readDataset(resolve($0, base: base), labels: file.labels)
+    }
+    try refuseRepeatedIDs(records)
+    let partition = Partition(key: run.partitionKey, plan: state.plan)
+    var members: [SliceLocation: [Record]] = [:]
+    for record in records {
+      members[partition.location(ofRecordID: record.id.bytes), default: []].append(record)
+    }
+    let locations = (0..<run.shardCount).flatMap { shard in
+      (0..<run.sliceCount).map { SliceLocation(shard: shard, slice: $0) }
+    }
+    try directory.slices.removeAll()
+    for location in locations {
+      try directory.slices.write(members[location] ?? [], to: location)
+    }
+    let ingested = locations.map { location in
+      let records = (members[location] ?? []).map {
+        IngestedRecord(tag: directory.tag($0.id), digest: $0.digest)
+      }
+      return IngestedSlice(location: location, records: records.sorted { $0.tag < $1.tag })
+    }
+    try journal.append([.created(run), .ingested(ingested)])
+    state.apply(.ingested(ingested))
+    log.write(
+      "run_created",
+      "\(records.count) records in \(run.shardCount) shards of \(run.sliceCount) slices")
+    return state
+  }
+
+  /// Holds the files against the state before anything is served from them.
+  private static func check(
+    _ state: inout RunState, _ directory: RunDirectory, _ journal: JournalFile, _ log: Log
+  ) throws {
+    try directory.slices.removeDebris()
+    for (shard, slices) in state.slices.enumerated() {
+      for (slice, contents) in slices.enumerated() {
+        _ = try directory.liveRecords(SliceLocation(shard: shard, slice: slice), contents)
+      }
+    }
+    for block in state.blocks.values.sorted(by: { $0.key < $1.key }) {
+      do {
+        _ = try directory.artifacts.get(block.artifact)
+      } catch {
+        // Nothing is lost: the block is retrained, and its key proves that it is the same one.
+        log.write("artifact_lost", "block \(block.key): \(error)")
+        let entry = JournalEntry.artifactLost(block.key, at: SystemClock.wallMilliseconds)
+        try journal.append([entry])
+        state.apply(entry)
+      }
+    }
+    try directory.artifacts.removeAll(except: Set(state.blocks.values.map(\.artifact)))
+  }
+}
+
+private func refuseRepeatedIDs(_ records: [Record]) throws {
+  var seen: Set<RecordID> = []
+  for record in records where !seen.insert(record.id).inserted {
+    throw ServiceError(
+      .badData, "two data files hold a record with the same id",
+      try: "an id names one record; make ids unique across files")
+  }
+}
+
+extension ServiceError {
+  init(journal error: JournalError) {
+    switch error {
+    case .system(let error): self.init(error, while: "opening the journal")
+    case .damage(.notAJournal, let path):
+      self.init(.failure, "\(path) is not a journal", try: "restore the directory from a backup")
+    case .damage(.damaged(let byte, let sequence), let path):
+      self.init(
+        .failure,
+        "\(path) is damaged at byte \(byte), entry \(sequence), with whole entries after it",
+        try: "restore it from a backup; starting without it could undo a deletion")
+    case .unreadable(let sequence, let path):
+      self.init(
+        .failure, "\(path): entry \(sequence) was written by another version of lethe",
+        try: "run that version, or upgrade")
+    }
+  }
+}

@@ -1,0 +1,86 @@
+import CoordinatorCore
+import Datasets
+import Hashing
+import SystemIO
+import Unlearning
+
+/// Why a slice's records cannot be read.
+package enum SliceError: Error, Sendable {
+  case system(SystemCallError)
+  /// The file is not the JSONL that was written, or is gone.
+  case damaged(SliceLocation, path: String)
+}
+
+/// The records themselves: one JSONL file a slice, the only place where the run keeps their bytes.
+///
+/// A file is named by its slice's digest. Rewriting after a deletion therefore makes a new file and
+/// removes the old one, and what a crash leaves in between is one file too many, never one too few.
+package struct SliceStore: Sendable {
+  private let directory: String
+
+  package init(_ directory: String) throws(SystemCallError) {
+    self.directory = directory
+    try FileSystem.createDirectory(directory)
+  }
+
+  /// Makes `records` the whole contents of a slice, durably, and removes every other version.
+  package func write(_ records: [Record], to location: SliceLocation) throws(SystemCallError) {
+    let sorted = records.sorted { $0.id < $1.id }
+    let digest = LineageDigest.slice(recordDigests: sorted.map(\.digest))
+    let name = "\(prefix(location))\(digest.hex).jsonl"
+    if !FileSystem.exists("\(directory)/\(name)") {
+      try FileSystem.replace("\(directory)/\(name)", with: sorted.flatMap { jsonLine($0) })
+    }
+    for other in try FileSystem.list(directory)
+    where other.hasPrefix(prefix(location)) && other != name {
+      try FileSystem.remove("\(directory)/\(other)")
+    }
+    try FileSystem.synchronizeDirectory(directory)
+  }
+
+  /// The records a slice's file holds; between a deletion and its purge also the deleted ones.
+  package func read(_ location: SliceLocation) throws(SliceError) -> [Record] {
+    do {
+      let names = try FileSystem.list(directory)
+      guard let name = names.first(where: { isVersion($0, of: location) }) else {
+        throw SliceError.damaged(location, path: "\(directory)/\(prefix(location))*.jsonl")
+      }
+      let path = "\(directory)/\(name)"
+      let bytes = try FileSystem.read(path)
+      // A slice may be empty; a data set may not.
+      if bytes.isEmpty { return [] }
+      do {
+        return try DatasetReader(labels: nil).read(bytes, .jsonl).training
+      } catch {
+        throw SliceError.damaged(location, path: path)
+      }
+    } catch let error as SystemCallError {
+      throw .system(error)
+    } catch let error as SliceError {
+      throw error
+    } catch {
+      throw .damaged(location, path: directory)
+    }
+  }
+
+  /// Removes every file: debris of a run that was never created.
+  package func removeAll() throws(SystemCallError) {
+    for name in try FileSystem.list(directory) { try FileSystem.remove("\(directory)/\(name)") }
+    try FileSystem.synchronizeDirectory(directory)
+  }
+
+  /// Removes files that were still being written when a process ended.
+  package func removeDebris() throws(SystemCallError) {
+    for name in try FileSystem.list(directory) where name.hasSuffix(FileSystem.temporarySuffix) {
+      try FileSystem.remove("\(directory)/\(name)")
+    }
+  }
+
+  private func isVersion(_ name: String, of location: SliceLocation) -> Bool {
+    name.hasPrefix(prefix(location)) && name.hasSuffix(".jsonl")
+  }
+
+  private func prefix(_ location: SliceLocation) -> String {
+    "\(location.shard)-\(location.slice)-"
+  }
+}

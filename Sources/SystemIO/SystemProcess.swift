@@ -1,0 +1,41 @@
+import Glibc
+
+/// This process.
+package enum SystemProcess {
+  /// Ends the process without running anything more, so that no thread can speak after a failure.
+  package static func exitAtOnce(_ code: CInt) -> Never { _exit(code) }
+
+  package static var identifier: Int32 { getpid() }
+
+  package static var hostName: String {
+    var buffer = [CChar](repeating: 0, count: 256)
+    guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+    return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
+  /// Writing to a peer that left must be an error to handle, not the end of the process.
+  package static func ignoreBrokenPipes() {
+    signal(SIGPIPE, SIG_IGN)
+  }
+
+  /// Writes a line to standard error in one call, so that lines of threads do not mix.
+  package static func writeError(_ line: String) {
+    let bytes = Array((line + "\n").utf8)
+    _ = write(2, bytes, bytes.count)
+  }
+
+  /// Starts the same program image again with variables set, keeping process id and arguments.
+  ///
+  /// Libraries that read the environment while they load see the new values; setting them inside
+  /// `main` would be too late. Returns only if the kernel refused.
+  package static func restart(settingEnvironment variables: [String: String]) -> SystemCallError {
+    for (name, value) in variables { setenv(name, value, 1) }
+    let arguments = CommandLine.arguments.map { strdup($0) } + [nil]
+    execv("/proc/self/exe", arguments)
+    return SystemCallError("exec", "/proc/self/exe")
+  }
+
+  package static func environment(_ name: String) -> String? {
+    getenv(name).map { String(cString: $0) }
+  }
+}
