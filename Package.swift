@@ -30,6 +30,11 @@ let package = Package(
     // Numeric: arithmetic on memory; no files, no sockets.
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
 
+    // Edge: people, terminals and the process itself.
+    .target(name: "CommandLineKit", swiftSettings: strict),
+
+    .testTarget(
+      name: "CommandLineKitTests", dependencies: ["CommandLineKit"], swiftSettings: strict),
     .testTarget(name: "HashingTests", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
