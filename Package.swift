@@ -35,6 +35,7 @@ let package = Package(
 
     .testTarget(
       name: "CommandLineKitTests", dependencies: ["CommandLineKit"], swiftSettings: strict),
+    .testTarget(name: "RepositoryTests", dependencies: ["Hashing"], swiftSettings: strict),
     .testTarget(name: "HashingTests", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

@@ -1,18 +1,18 @@
 /// What a process of `lethe` ends with, so that scripts and service managers can decide without
 /// reading text.
 ///
-/// | code | case             | when                                                               |
-/// |------|------------------|--------------------------------------------------------------------|
-/// | 0    | `ok`             | done                                                               |
-/// | 1    | `failure`        | tried and failed; the message says why                             |
-/// | 2    | `changesPlanned` | a dry run found something to do; nothing was changed               |
-/// | 64   | `usage`          | unknown verb or option, missing or malformed value                 |
-/// | 65   | `badData`        | an input was read and is not what it should be                     |
-/// | 66   | `missingInput`   | an input file or folder is not there or cannot be opened           |
-/// | 69   | `unavailable`    | a needed process does not answer: no coordinator, no worker        |
-/// | 73   | `cannotWrite`    | an output cannot be created or written: full disk, no permission   |
-/// | 75   | `tryLater`       | refused for now; the same command may succeed later                |
-/// | 78   | `configuration`  | a run file, key or environment variable is wrong; a restart is no help |
+/// | code | case             | when                                                           |
+/// |------|------------------|----------------------------------------------------------------|
+/// | 0    | `ok`             | done                                                           |
+/// | 1    | `failure`        | tried and failed; the message says why                         |
+/// | 2    | `changesPlanned` | a dry run found something to do; nothing was changed           |
+/// | 64   | `usage`          | unknown verb or option, missing or malformed value             |
+/// | 65   | `badData`        | an input was read and is not what it should be                 |
+/// | 66   | `missingInput`   | an input file or folder is not there or cannot be opened       |
+/// | 69   | `unavailable`    | a needed process does not answer: no coordinator, no worker    |
+/// | 73   | `cannotWrite`    | an output cannot be created or written: full disk, no permission |
+/// | 75   | `tryLater`       | refused for now; the same command may succeed later            |
+/// | 78   | `configuration`  | a run file, key or variable is wrong; starting again is no help |
 ///
 /// 64 to 78 carry the meaning of BSD's `sysexits.h`; 2 is Terraform's detailed exit code.
 package enum ExitCode: Int32, CaseIterable, Sendable {
@@ -40,7 +40,7 @@ package enum ExitCode: Int32, CaseIterable, Sendable {
     case .cannotWrite: "an output cannot be created or written: full disk, no permission"
     case .tryLater: "refused for now; the same command may succeed later"
     case .configuration:
-      "a run file, key or environment variable is wrong; a restart is no help"
+      "a run file, key or variable is wrong; starting again is no help"
     }
   }
 }
