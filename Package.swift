@@ -10,8 +10,8 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-// Kernels are written as plain loops for the vectoriser: no overflow checks, and AVX2 where the host
-// is x86-64. Separate multiplies and adds give the same bits at every vector width, so this choice
+// Kernels are written as plain loops for the vectoriser: no overflow checks, and AVX2 where the
+// host is x86-64. Separate multiplies and adds give the same bits at every vector width, so this choice
 // is not part of the numeric class.
 #if arch(x86_64)
   let vectorised = strict + [.unsafeFlags(["-Ounchecked", "-Xcc", "-march=x86-64-v3"])]
@@ -26,9 +26,27 @@ let package = Package(
     .target(name: "ByteCoding", swiftSettings: strict),
     .target(name: "Hashing", dependencies: ["ByteCoding"], swiftSettings: vectorised),
     .target(name: "Unlearning", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
+    .target(
+      name: "CoordinatorCore", dependencies: ["Unlearning", "Hashing", "ByteCoding"],
+      swiftSettings: strict),
+    .target(
+      name: "JournalFormat", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
+    .target(
+      name: "WireFormat", dependencies: ["CoordinatorCore", "Unlearning", "Hashing", "ByteCoding"],
+      swiftSettings: strict),
 
     // Numeric: arithmetic on memory; no files, no sockets.
-    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+
+// Shell: performs what the core decides; only SystemIO touches the kernel.
+    .target(name: "SystemIO", swiftSettings: strict),
+    .target(
+      name: "Storage",
+      dependencies: [
+        "CoordinatorCore", "JournalFormat", "Unlearning", "Hashing", "ByteCoding", "SystemIO",
+      ],
+      swiftSettings: strict),
 
     // Edge: people, terminals and the process itself.
     .target(name: "CommandLineKit", swiftSettings: strict),
@@ -36,7 +54,8 @@ let package = Package(
     .testTarget(
       name: "CommandLineKitTests", dependencies: ["CommandLineKit"], swiftSettings: strict),
     .testTarget(name: "RepositoryTests", dependencies: ["Hashing"], swiftSettings: strict),
-    .testTarget(name: "HashingTests", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
+    .testTarget(
+      name: "HashingTests", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

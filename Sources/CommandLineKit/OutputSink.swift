@@ -19,7 +19,7 @@ package enum OutputError: Error, Equatable, Sendable {
     case .refused(let number):
       UserFacingError(
         String(cString: strerror(number)), at: "standard output",
-        try: "free some space or send the output elsewhere", exitCode: .cannotWrite)
+        try: "free some space, or send the output elsewhere", exitCode: .cannotWrite)
     }
   }
 }

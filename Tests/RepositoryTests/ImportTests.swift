@@ -19,7 +19,8 @@ import Testing
   ]
   static let numeric: Set = ["COpenBLAS", "Numerics", "ModelFormats", "Training"]
   static let shell: Set = [
-    "SystemIO", "Storage", "Datasets", "CoordinatorService", "WorkerService",
+    "SystemIO", "Storage", "Datasets", "HTTP", "CoordinatorAPI", "CoordinatorService",
+    "WorkerService",
   ]
 
   static let rules: [String: Rule] = {
@@ -32,10 +33,13 @@ import Testing
     rules["SystemIO"] = Rule(core, systems: ["Foundation", "Glibc", "Synchronization"])
     rules["Storage"] = Rule(core.union(["SystemIO"]), systems: ["Foundation", "Synchronization"])
     rules["Datasets"] = Rule(core.union(["SystemIO"]), systems: ["Foundation"])
+    rules["HTTP"] = Rule(core.union(["SystemIO"]), systems: ["Foundation", "Synchronization"])
+    rules["CoordinatorAPI"] = Rule(core.union(["HTTP"]), systems: ["Foundation"])
     // The coordinator owns the run and does no model mathematics, so that it starts fast, stays
     // small and never depends on a BLAS.
     rules["CoordinatorService"] = Rule(
-      core.union(["SystemIO", "Storage", "Datasets"]), systems: ["Foundation", "Synchronization"])
+      core.union(["SystemIO", "Storage", "Datasets", "HTTP", "CoordinatorAPI"]),
+      systems: ["Foundation", "Synchronization"])
     rules["WorkerService"] = Rule(
       core.union(numeric).union(["SystemIO", "Storage", "Datasets"]),
       systems: ["Foundation", "Synchronization"])

@@ -1,0 +1,213 @@
+import Hashing
+import Unlearning
+
+/// The time of an event, as the shell read it.
+package struct Moment: Equatable, Sendable {
+  /// Milliseconds of a clock that never jumps; leases live by it.
+  package var monotonic: Milliseconds
+  /// Milliseconds since 1970; for people and due dates.
+  package var wall: Milliseconds
+
+  package init(monotonic: Milliseconds, wall: Milliseconds) {
+    self.monotonic = monotonic
+    self.wall = wall
+  }
+}
+
+/// One connection of a worker; a worker that reconnects is a new one, with empty caches.
+package struct WorkerID: Hashable, Comparable, Sendable {
+  package let number: UInt64
+
+  package init(_ number: UInt64) {
+    self.number = number
+  }
+
+  package static func < (left: Self, right: Self) -> Bool { left.number < right.number }
+}
+
+package enum WorkerRole: String, Codable, CaseIterable, Sendable {
+  case train
+  case serve
+}
+
+/// What a worker says of itself when it joins.
+package struct Introduction: Equatable, Sendable {
+  package var name: String
+  package var host: String
+  package var numericClass: String
+  package var backbone: Digest
+  package var roles: Set<WorkerRole>
+
+  package init(
+    name: String, host: String, numericClass: String, backbone: Digest, roles: Set<WorkerRole>
+  ) {
+    self.name = name
+    self.host = host
+    self.numericClass = numericClass
+    self.backbone = backbone
+    self.roles = roles
+  }
+}
+
+package struct WorkerState: Equatable, Sendable {
+  package let introduction: Introduction
+  package var wantsWork = false
+}
+
+/// The right to train a block until a moment, with the number that fences off older attempts.
+package struct Lease: Equatable, Sendable {
+  package let slot: BlockSlot
+  package let worker: WorkerID
+  /// Term of the coordinator process and a count; never used twice.
+  package let epoch: UInt64
+  package var until: Milliseconds
+  package var progress = StageProgress(step: 0, totalSteps: 0)
+}
+
+package struct StageProgress: Equatable, Sendable {
+  package var step: UInt32
+  package var totalSteps: UInt32
+
+  package init(step: UInt32, totalSteps: UInt32) {
+    self.step = step
+    self.totalSteps = totalSteps
+  }
+}
+
+/// Trained bytes that are in the artifact store and ask to become a block.
+package struct Upload: Equatable, Sendable {
+  package var epoch: UInt64
+  package var key: BlockKey
+  package var artifact: Digest
+  package var byteCount: UInt64
+  package var work: TrainingWork
+
+  package init(
+    epoch: UInt64, key: BlockKey, artifact: Digest, byteCount: UInt64, work: TrainingWork
+  ) {
+    self.epoch = epoch
+    self.key = key
+    self.artifact = artifact
+    self.byteCount = byteCount
+    self.work = work
+  }
+}
+
+package struct Failure: Equatable, Sendable {
+  package enum Kind: UInt8, Sendable {
+    /// Worth another try, preferably elsewhere.
+    case retryable = 1
+    /// This host cannot do it.
+    case host = 2
+    /// No host can.
+    case fatal = 3
+    /// The coordinator asked for it; nobody's fault.
+    case cancelled = 4
+  }
+
+  package var kind: Kind
+  package var reason: String
+
+  package init(kind: Kind, reason: String) {
+    self.kind = kind
+    self.reason = reason
+  }
+}
+
+package struct BlockFailures: Equatable, Sendable {
+  package var attemptsByHost: [String: Int] = [:]
+  package var reasons: [String] = []
+  package var notBefore: Milliseconds = 0
+  package var isPoisoned = false
+}
+
+/// Why a slot has no block and nobody trains one.
+package enum WaitingReason: Equatable, Sendable {
+  case training
+  case noWorkers
+  case noMatchingNumericClass
+  case parentMissing
+  case backoff
+  case paused
+  case repairPolicy
+  case quarantined
+  case poisoned(String)
+
+  /// The word for it in `status`, `lineage` and the HTTP API.
+  package var word: String {
+    switch self {
+    case .training: "training"
+    case .noWorkers: "no_workers"
+    case .noMatchingNumericClass: "no_matching_numeric_class"
+    case .parentMissing: "parent_missing"
+    case .backoff: "backoff"
+    case .paused: "paused"
+    case .repairPolicy: "repair_policy"
+    case .quarantined: "quarantined"
+    case .poisoned(let reason): "poisoned: \(reason)"
+    }
+  }
+}
+
+/// Something that happened to the coordinator.
+package enum Event: Sendable {
+  case started
+  case ticked
+  case trainingRequested
+  case workerJoined(WorkerID, Introduction)
+  case workerLeft(WorkerID)
+  case workRequested(WorkerID)
+  case heartbeat(WorkerID, epoch: UInt64, StageProgress)
+  case uploaded(WorkerID, Upload)
+  case failed(WorkerID, epoch: UInt64, Failure)
+  /// `token` comes back with the answer.
+  case deletionRequested(token: UInt64, [RecordTag])
+  /// No file holds bytes that the current purge order names, durably.
+  case purgeFinished(throughDeletion: UInt64)
+  /// A worker has dropped everything that a purge order named.
+  case purgeConfirmed(WorkerID, throughDeletion: UInt64)
+}
+
+/// What the shell owes for an event: entries first, made durable; then the effects, in order.
+package struct Step: Sendable {
+  package var entries: [JournalEntry] = []
+  package var effects: [Effect] = []
+}
+
+package enum Effect: Equatable, Sendable {
+  case grant(WorkerID, UInt64, BlockAssignment)
+  case cancel(WorkerID, UInt64)
+  case accepted(WorkerID, UInt64)
+  case refused(WorkerID, UInt64, UploadRefusal)
+  case deletionDecided(UInt64, [DeletionOutcome], blocksMasked: Int)
+  case purge(PurgeOrder)
+  case forget(WorkerID, throughDeletion: UInt64, artifacts: [Digest])
+}
+
+package enum UploadRefusal: UInt8, Sendable {
+  case staleLease = 1
+  case alreadyCommitted = 2
+  case invalidArtifact = 3
+}
+
+package enum DeletionOutcome: Equatable, Sendable {
+  case accepted(UInt64)
+  case duplicate(of: UInt64)
+  case unknown
+}
+
+/// Bytes to remove: what deletions up to a number left behind.
+package struct PurgeOrder: Equatable, Sendable {
+  package let throughDeletion: UInt64
+  /// Slices whose file must be rewritten with the retained records alone.
+  package let slices: [SliceLocation]
+  /// Artifacts to remove, unless a block has come to name one again by then.
+  package let artifacts: [Digest]
+}
+
+package struct PurgeProgress: Equatable, Sendable {
+  package let order: PurgeOrder
+  package var filesAreClean = false
+  /// Workers that have not yet said that they forgot.
+  package var workersToHear: Set<WorkerID>
+}

@@ -1,0 +1,290 @@
+import Hashing
+import Unlearning
+
+/// The whole coordinator as a value: durable state, leases and workers.
+///
+/// It decides and never acts. The shell hands it one event at a time with the time, makes the returned
+/// entries durable, and only then carries out the effects. Nothing here reads a clock, a socket or a
+/// file, so a simulator can run the very code that runs in production.
+package struct Coordinator: Sendable {
+  package private(set) var state: RunState
+  package private(set) var workers: [WorkerID: WorkerState] = [:]
+  package private(set) var leases: [BlockKey: Lease] = [:]
+  package private(set) var failures: [BlockKey: BlockFailures] = [:]
+  package private(set) var purge: PurgeProgress?
+  /// Determinism alarms and other things an operator must see; newest last.
+  package private(set) var alarms: [String] = []
+  private var now = Moment(monotonic: 0, wall: 0)
+  private var lastLeaseNumber: UInt32 = 0
+
+  package static let leaseDuration: Milliseconds = 15_000
+  package static let attemptsPerHost = 2
+  package static let hostsBeforePoison = 2
+
+  /// Takes over a run from its replayed state.
+  package init(_ state: RunState) {
+    self.state = state
+  }
+
+  /// Decides one event, applies what it decided, and says what the shell owes for it.
+  package mutating func handle(_ event: Event, at moment: Moment) -> Step {
+    now = moment
+    var step = Step()
+    decide(event, into: &step)
+    settle(into: &step)
+    return step
+  }
+
+  private mutating func record(_ entry: JournalEntry, in step: inout Step) {
+    step.entries.append(entry)
+    state.apply(entry)
+  }
+
+  private mutating func decide(_ event: Event, into step: inout Step) {
+    switch event {
+    case .started:
+      record(.started(term: state.term + 1, at: now.wall), in: &step)
+
+    case .ticked: break
+
+    case .trainingRequested:
+      // The operator's word also clears the verdict on blocks that failed everywhere.
+      failures = [:]
+      record(.trainingRequested(at: now.wall), in: &step)
+
+    case .workerJoined(let id, let introduction):
+      if introduction.roles.contains(.train), state.numericClass == nil {
+        record(.numericClassPinned(introduction.numericClass), in: &step)
+      }
+      workers[id] = WorkerState(introduction: introduction)
+
+    case .workerLeft(let id):
+      workers[id] = nil
+      for (key, lease) in leases where lease.worker == id { leases[key] = nil }
+      purge?.workersToHear.remove(id)
+
+    case .workRequested(let id):
+      workers[id]?.wantsWork = true
+
+    case .heartbeat(let id, let epoch, let progress):
+      guard let key = leases.first(where: { $0.value.epoch == epoch })?.key,
+        leases[key]?.worker == id
+      else {
+        step.effects.append(.cancel(id, epoch))
+        return
+      }
+      leases[key]?.until = now.monotonic + Self.leaseDuration
+      leases[key]?.progress = progress
+
+    case .uploaded(let id, let upload):
+      decide(upload, from: id, into: &step)
+
+    case .failed(let id, let epoch, let failure):
+      workers[id]?.wantsWork = true
+      guard let (key, lease) = leases.first(where: { $0.value.epoch == epoch }), lease.worker == id
+      else { return }
+      leases[key] = nil
+      note(failure, of: key, by: id)
+
+    case .deletionRequested(let token, let tags):
+      decideDeletion(of: tags, token: token, into: &step)
+
+    case .purgeFinished(let number):
+      if purge?.order.throughDeletion == number { purge?.filesAreClean = true }
+
+    case .purgeConfirmed(let id, let number):
+      if purge?.order.throughDeletion == number { purge?.workersToHear.remove(id) }
+    }
+  }
+
+  private mutating func decide(_ upload: Upload, from id: WorkerID, into step: inout Step) {
+    workers[id]?.wantsWork = true
+    guard let worker = workers[id] else { return }
+    if let block = state.blocks[upload.key] {
+      // A second completion is agreement or an alarm, never last-writer-wins.
+      if block.artifact != upload.artifact {
+        alarms.append(
+          "block \(upload.key) came out as \(block.artifact) and as \(upload.artifact)")
+        record(.quarantined(upload.key, at: now.wall), in: &step)
+      }
+      step.effects.append(.refused(id, upload.epoch, .alreadyCommitted))
+      return
+    }
+    guard let lease = leases[upload.key], lease.epoch == upload.epoch, lease.worker == id,
+      state.expectedKeys[lease.slot] == upload.key
+    else {
+      step.effects.append(.refused(id, upload.epoch, .staleLease))
+      return
+    }
+    leases[upload.key] = nil
+    failures[upload.key] = nil
+    record(
+      .committed(
+        CommittedBlock(
+          key: upload.key, slot: lease.slot, artifact: upload.artifact,
+          byteCount: upload.byteCount, worker: worker.introduction.name, work: upload.work,
+          at: now.wall)), in: &step)
+    step.effects.append(.accepted(id, upload.epoch))
+  }
+
+  private mutating func decideDeletion(
+    of tags: [RecordTag], token: UInt64, into step: inout Step
+  ) {
+    let number = UInt64(state.deletions.count) + 1
+    var accepted: [RecordTag] = []
+    var seen: Set<RecordTag> = []
+    let outcomes: [DeletionOutcome] = tags.map { tag in
+      if let first = state.deletedTags[tag] { return .duplicate(of: first) }
+      guard state.records[tag] != nil else { return .unknown }
+      guard seen.insert(tag).inserted else { return .duplicate(of: number) }
+      accepted.append(tag)
+      return .accepted(number)
+    }
+    if !accepted.isEmpty {
+      record(.deleted(number: number, tags: accepted, at: now.wall), in: &step)
+    }
+    let masked = accepted.isEmpty ? 0 : state.deletions[Int(number) - 1].maskedSlots.count
+    step.effects.append(.deletionDecided(token, outcomes, blocksMasked: masked))
+  }
+
+  private mutating func note(_ failure: Failure, of key: BlockKey, by id: WorkerID) {
+    let host = workers[id]?.introduction.host ?? "unknown host"
+    switch failure.kind {
+    case .cancelled: return
+    case .retryable, .host, .fatal:
+      var failures = self.failures[key] ?? BlockFailures()
+      failures.reasons.append("\(host): \(failure.reason)")
+      failures.attemptsByHost[host, default: 0] += failure.kind == .host ? Self.attemptsPerHost : 1
+      let doublings = min(failures.reasons.count - 1, 6)
+      failures.notBefore = now.monotonic + min(1_000 << Milliseconds(doublings), 60_000)
+      let spentHosts = failures.attemptsByHost.values.count { $0 >= Self.attemptsPerHost }
+      failures.isPoisoned = failure.kind == .fatal || spentHosts >= Self.hostsBeforePoison
+      self.failures[key] = failures
+    }
+  }
+}
+
+// MARK: - What follows from any change
+
+extension Coordinator {
+  /// Brings leases, purge and requests in line with the state, whatever just changed it.
+  private mutating func settle(into step: inout Step) {
+    for (key, lease) in leases.sorted(by: { $0.key < $1.key }) {
+      if state.expectedKeys[lease.slot] != key {
+        // Its records are no longer the retained ones; a late result will find no lease.
+        step.effects.append(.cancel(lease.worker, lease.epoch))
+        leases[key] = nil
+      } else if lease.until <= now.monotonic {
+        step.effects.append(.cancel(lease.worker, lease.epoch))
+        leases[key] = nil
+        note(Failure(kind: .retryable, reason: "lease ran out"), of: key, by: lease.worker)
+      }
+    }
+    settlePurge(into: &step)
+    for deletion in state.deletions
+    where deletion.repairedAt == nil && state.isRepaired(deletion) {
+      record(.repaired(number: deletion.number, at: now.wall), in: &step)
+    }
+    grantLeases(into: &step)
+  }
+
+  private mutating func settlePurge(into step: inout Step) {
+    if let purge, purge.filesAreClean, purge.workersToHear.isEmpty {
+      record(
+        .purged(
+          throughDeletion: purge.order.throughDeletion, slices: purge.order.slices,
+          artifacts: purge.order.artifacts, at: now.wall), in: &step)
+      self.purge = nil
+    }
+    guard purge == nil, !state.slicesToPurge.isEmpty || !state.artifactsToPurge.isEmpty else {
+      return
+    }
+    let order = PurgeOrder(
+      throughDeletion: UInt64(state.deletions.count),
+      slices: state.slicesToPurge.sorted(),
+      artifacts: state.artifactsToPurge.sorted())
+    purge = PurgeProgress(order: order, workersToHear: Set(workers.keys))
+    step.effects.append(.purge(order))
+    for id in workers.keys.sorted() {
+      step.effects.append(
+        .forget(id, throughDeletion: order.throughDeletion, artifacts: order.artifacts))
+    }
+  }
+
+  private mutating func grantLeases(into step: inout Step) {
+    let idle = workers.keys.sorted().filter { canTrain($0) && workers[$0]?.wantsWork == true }
+    guard !idle.isEmpty else { return }
+    var ready = readySlots()
+    for id in idle {
+      let host = workers[id]?.introduction.host ?? ""
+      let choice = ready.firstIndex { slot in
+        let attempts = state.expectedKeys[slot].flatMap { failures[$0]?.attemptsByHost[host] } ?? 0
+        return attempts < Self.attemptsPerHost
+      }
+      guard let choice, let assignment = state.assignment(for: ready[choice]) else { continue }
+      ready.remove(at: choice)
+      lastLeaseNumber += 1
+      let lease = Lease(
+        slot: assignment.slot, worker: id,
+        epoch: UInt64(state.term) << 32 | UInt64(lastLeaseNumber),
+        until: now.monotonic + Self.leaseDuration)
+      leases[assignment.key] = lease
+      workers[id]?.wantsWork = false
+      step.effects.append(.grant(id, lease.epoch, assignment))
+    }
+  }
+
+  /// Whether a worker may train at all: its role, and bits comparable with the run's.
+  package func canTrain(_ id: WorkerID) -> Bool {
+    guard let introduction = workers[id]?.introduction else { return false }
+    return introduction.roles.contains(.train) && introduction.numericClass == state.numericClass
+  }
+
+  /// Slots that could be trained this moment, most useful first.
+  ///
+  /// The shard that serves least comes first, then the lowest stage, as more depends on it.
+  private func readySlots() -> [BlockSlot] {
+    var seen: Set<BlockKey> = []
+    return state.untrainedSlots
+      .filter { waitingReason(of: $0) == nil && seen.insert(state.expectedKeys[$0]!).inserted }
+      .map { (depth: state.servedPrefix(shard: $0.shard)?.depth ?? 0, slot: $0) }
+      .sorted {
+        ($0.depth, $0.slot.stage, $0.slot.sequence, $0.slot.shard)
+          < ($1.depth, $1.slot.stage, $1.slot.sequence, $1.slot.shard)
+      }
+      .map(\.slot)
+  }
+
+  /// Why an untrained slot is not being trained; `nil` if a worker could take it now.
+  package func waitingReason(of slot: BlockSlot) -> WaitingReason? {
+    guard let key = state.expectedKeys[slot] else { return .noWorkers }
+    if leases[key] != nil { return .training }
+    if state.quarantinedKeys.contains(key) { return .quarantined }
+    if let failures = failures[key] {
+      if failures.isPoisoned { return .poisoned(failures.reasons.last ?? "") }
+      if failures.notBefore > now.monotonic { return .backoff }
+    }
+    if !state.isTrainingRequested { return .paused }
+    if let parent = slot.parent, state.block(at: parent) == nil { return .parentMissing }
+    if let maskedAt = state.maskedSince[slot], !repairIsDue(maskedAt, slot) {
+      return .repairPolicy
+    }
+    if !workers.keys.contains(where: canTrain) {
+      return workers.isEmpty ? .noWorkers : .noMatchingNumericClass
+    }
+    return nil
+  }
+
+  private func repairIsDue(_ maskedAt: Milliseconds, _ slot: BlockSlot) -> Bool {
+    if let asked = state.repairRequestedAt, asked >= maskedAt { return true }
+    switch state.run.repairPolicy {
+    case .eager: return true
+    case .manual: return false
+    case .depthBelow(let depth):
+      return state.servedPrefix(shard: slot.shard)?.depth ?? 0 < depth
+    case .batched(let quiet, let maximumAge):
+      let latest = state.deletions.last?.acceptedAt ?? 0
+      return now.wall - latest >= quiet || now.wall - maskedAt >= maximumAge
+    }
+  }
+}

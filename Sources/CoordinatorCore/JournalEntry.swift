@@ -1,0 +1,104 @@
+import ByteCoding
+import Hashing
+import Unlearning
+
+/// A record's pseudonym: `HMAC-SHA256(tombstoneKey, id)`.
+///
+/// State and journal know records by tag only, so neither ever holds a raw id, and a tag that stays
+/// behind after a deletion refuses the record's return without saying whose it was.
+package struct RecordTag: Hashable, Comparable, Sendable {
+  package let digest: Digest
+
+  package init(_ digest: Digest) {
+    self.digest = digest
+  }
+
+  package static func < (left: Self, right: Self) -> Bool { left.digest < right.digest }
+}
+
+/// A durable fact. State changes only by applying entries, so recovery runs the same code as work.
+package enum JournalEntry: Equatable, Sendable {
+  case created(RunDescription)
+  /// The records of every slice; their bytes stand in the slice files.
+  case ingested([IngestedSlice])
+  /// A coordinator process took over; its lease epochs begin with `term`.
+  case started(term: UInt32, at: Milliseconds)
+  case numericClassPinned(String)
+  /// Someone asked for training, or for repair of everything masked by now.
+  case trainingRequested(at: Milliseconds)
+  case committed(CommittedBlock)
+  /// Accepted and masked, both at once.
+  case deleted(number: UInt64, tags: [RecordTag], at: Milliseconds)
+  /// Bytes of all deletions up to `throughDeletion` are gone from files and workers.
+  case purged(
+    throughDeletion: UInt64, slices: [SliceLocation], artifacts: [Digest], at: Milliseconds)
+  /// Every block that deletion `number` masked has been retrained.
+  case repaired(number: UInt64, at: Milliseconds)
+  /// One key produced two different byte strings; it is neither served nor retrained.
+  case quarantined(BlockKey, at: Milliseconds)
+}
+
+package struct IngestedSlice: Equatable, Sendable {
+  package var location: SliceLocation
+  package var records: [IngestedRecord]
+
+  package init(location: SliceLocation, records: [IngestedRecord]) {
+    self.location = location
+    self.records = records
+  }
+}
+
+package struct IngestedRecord: Equatable, Sendable {
+  package var tag: RecordTag
+  package var digest: Digest
+
+  package init(tag: RecordTag, digest: Digest) {
+    self.tag = tag
+    self.digest = digest
+  }
+}
+
+/// A block whose bytes are in the artifact store.
+package struct CommittedBlock: Equatable, Sendable {
+  package var key: BlockKey
+  package var slot: BlockSlot
+  package var artifact: Digest
+  package var byteCount: UInt64
+  package var worker: String
+  package var work: TrainingWork
+  package var at: Milliseconds
+
+  package init(
+    key: BlockKey, slot: BlockSlot, artifact: Digest, byteCount: UInt64, worker: String,
+    work: TrainingWork, at: Milliseconds
+  ) {
+    self.key = key
+    self.slot = slot
+    self.artifact = artifact
+    self.byteCount = byteCount
+    self.worker = worker
+    self.work = work
+    self.at = at
+  }
+}
+
+/// What training a block took; reported, never part of a key or an artifact.
+package struct TrainingWork: Equatable, Sendable {
+  package var steps: UInt64
+  /// Records seen, counted once an epoch.
+  package var examples: UInt64
+  package var seconds: Double
+  /// Part of `seconds` spent inside matrix products.
+  package var gemmSeconds: Double
+  package var finalLoss: Double
+
+  package init(
+    steps: UInt64, examples: UInt64, seconds: Double, gemmSeconds: Double, finalLoss: Double
+  ) {
+    self.steps = steps
+    self.examples = examples
+    self.seconds = seconds
+    self.gemmSeconds = gemmSeconds
+    self.finalLoss = finalLoss
+  }
+}

@@ -1,0 +1,70 @@
+import Hashing
+import SystemIO
+
+/// Why an artifact cannot be read.
+package enum ArtifactError: Error, Sendable {
+  case system(SystemCallError)
+  case missing(Digest)
+  /// The bytes on disk are not the ones that were stored.
+  case corrupt(Digest, path: String)
+}
+
+/// Trained bytes, each file named by the SHA-256 of its contents.
+///
+/// Only digests become paths, so nothing a peer says can point elsewhere.
+package struct ArtifactStore: Sendable {
+  private let directory: String
+
+  package init(_ directory: String) throws(SystemCallError) {
+    self.directory = directory
+    try FileSystem.createDirectory(directory)
+  }
+
+  /// Stores bytes durably; storing them again is no work.
+  package func put(_ bytes: [UInt8]) throws(SystemCallError) -> Digest {
+    let digest = SHA256.hash(bytes)
+    let path = path(of: digest)
+    if FileSystem.exists(path) { return digest }
+    try FileSystem.createDirectory(FileSystem.directory(of: path))
+    try FileSystem.replace(path, with: bytes)
+    return digest
+  }
+
+  /// Reads bytes and checks that they are still the ones the name promises.
+  package func get(_ digest: Digest) throws(ArtifactError) -> [UInt8] {
+    let path = path(of: digest)
+    let bytes: [UInt8]
+    do {
+      bytes = try FileSystem.read(path)
+    } catch {
+      throw error.isNotFound ? .missing(digest) : .system(error)
+    }
+    guard SHA256.hash(bytes) == digest else { throw .corrupt(digest, path: path) }
+    return bytes
+  }
+
+  package func remove(_ digest: Digest) throws(SystemCallError) {
+    let path = path(of: digest)
+    guard FileSystem.exists(path) else { return }
+    try FileSystem.remove(path)
+    try FileSystem.synchronizeDirectory(FileSystem.directory(of: path))
+  }
+
+  /// Removes every file but those of the given digests: what a crash left between two steps.
+  package func removeAll(except kept: Set<Digest>) throws(SystemCallError) {
+    for folder in try FileSystem.list(directory) {
+      for name in try FileSystem.list("\(directory)/\(folder)") {
+        let digest = Digest(hex: folder + name)
+        if digest.map(kept.contains) != true {
+          try FileSystem.remove("\(directory)/\(folder)/\(name)")
+        }
+      }
+      try FileSystem.synchronizeDirectory("\(directory)/\(folder)")
+    }
+  }
+
+  private func path(of digest: Digest) -> String {
+    let hex = digest.hex
+    return "\(directory)/\(hex.prefix(2))/\(hex.dropFirst(2))"
+  }
+}

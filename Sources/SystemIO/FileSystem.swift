@@ -1,0 +1,118 @@
+import Glibc
+
+/// Files, as durably as the kernel can.
+package enum FileSystem {
+  package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+  package static func read(_ path: String) throws(SystemCallError) -> [UInt8] {
+    let file = try OwnedDescriptor.open(path, O_RDONLY)
+    var status = stat()
+    guard fstat(file.number, &status) == 0 else { throw SystemCallError("fstat", path) }
+    guard status.st_mode & S_IFMT != S_IFDIR else {
+      throw SystemCallError("read", path, code: EISDIR)
+    }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(Int(status.st_size) + 1)
+    var chunk = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = Glibc.read(file.number, &chunk, chunk.count)
+      if count == 0 { return bytes }
+      if count > 0 {
+        bytes.append(contentsOf: chunk[..<count])
+      } else if errno != EINTR {
+        throw SystemCallError("read", path)
+      }
+    }
+  }
+
+  /// Replaces a file so that a crash leaves the old bytes or the new, never a mixture.
+  ///
+  /// Written beside, synced, renamed, and the directory synced: only then has the name moved for good.
+  package static func replace(_ path: String, with bytes: [UInt8]) throws(SystemCallError) {
+    let temporary = path + temporarySuffix
+    do throws(SystemCallError) {
+      let file = try OwnedDescriptor.open(temporary, O_WRONLY | O_CREAT | O_TRUNC)
+      try file.write(bytes, path: temporary)
+      try file.synchronize(path: temporary)
+      guard rename(temporary, path) == 0 else { throw SystemCallError("rename", temporary) }
+    } catch {
+      _ = unlink(temporary)
+      throw error
+    }
+    try synchronizeDirectory(directory(of: path))
+  }
+
+  /// Ends the name of a file that is still being written; such files are debris after a crash.
+  package static let temporarySuffix = ".partial"
+
+  package static func synchronizeDirectory(_ path: String) throws(SystemCallError) {
+    let directory = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
+    guard fsync(directory.number) == 0 else { throw SystemCallError("fsync", path) }
+  }
+
+  /// Makes a directory, private to its owner, and the ones above it.
+  package static func createDirectory(_ path: String) throws(SystemCallError) {
+    if exists(path) { return }
+    let parent = directory(of: path)
+    if parent != path { try createDirectory(parent) }
+    guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw SystemCallError("mkdir", path) }
+    try synchronizeDirectory(parent)
+  }
+
+  /// Removes a file; one that is not there is removed already.
+  package static func remove(_ path: String) throws(SystemCallError) {
+    guard unlink(path) == 0 || errno == ENOENT else { throw SystemCallError("unlink", path) }
+  }
+
+  /// Names in a directory, sorted, without `.` and `..`.
+  package static func list(_ path: String) throws(SystemCallError) -> [String] {
+    guard let directory = opendir(path) else { throw SystemCallError("opendir", path) }
+    defer { closedir(directory) }
+    var names: [String] = []
+    while let entry = readdir(directory) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  package static func directory(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+}
+
+/// A file's bytes in memory without a copy, shared by all processes that map it.
+package final class MappedFile: Sendable {
+  nonisolated(unsafe) package let bytes: UnsafeRawBufferPointer
+
+  package init(_ path: String) throws(SystemCallError) {
+    let file = try OwnedDescriptor.open(path, O_RDONLY)
+    var status = stat()
+    guard fstat(file.number, &status) == 0 else { throw SystemCallError("fstat", path) }
+    guard status.st_mode & S_IFMT == S_IFREG, status.st_size > 0 else {
+      throw SystemCallError("mmap", path, code: EINVAL)
+    }
+    let address = mmap(nil, Int(status.st_size), PROT_READ, MAP_PRIVATE, file.number, 0)
+    guard let address, address != MAP_FAILED else { throw SystemCallError("mmap", path) }
+    bytes = UnsafeRawBufferPointer(start: address, count: Int(status.st_size))
+  }
+
+  deinit { munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count) }
+}
+
+/// The exclusive hold of a directory by one process; the kernel ends it with the process.
+package final class DirectoryLock: Sendable {
+  private let file: OwnedDescriptor
+
+  /// - Returns: `nil` if another process holds it.
+  package init?(_ path: String) throws(SystemCallError) {
+    file = try OwnedDescriptor.open(path, O_RDWR | O_CREAT)
+    guard flock(file.number, LOCK_EX | LOCK_NB) == 0 else {
+      if errno == EWOULDBLOCK { return nil }
+      throw SystemCallError("flock", path)
+    }
+  }
+}

@@ -1,0 +1,20 @@
+import Glibc
+
+/// A refusal by the kernel.
+package struct SystemCallError: Error, Equatable, Sendable, CustomStringConvertible {
+  package let call: String
+  package let subject: String
+  package let code: CInt
+
+  package init(_ call: String, _ subject: String, code: CInt = errno) {
+    self.call = call
+    self.subject = subject
+    self.code = code
+  }
+
+  package var description: String { "\(call) \(subject): \(String(cString: strerror(code)))" }
+
+  package var isNotFound: Bool { code == ENOENT }
+  package var isDiskFull: Bool { code == ENOSPC || code == EDQUOT }
+  package var isAddressInUse: Bool { code == EADDRINUSE }
+}

@@ -1,0 +1,48 @@
+import ByteCoding
+import Hashing
+
+/// Where records live: a keyed hash of the id, and of nothing else.
+///
+/// Content, counts, order of arrival and other records play no part, so a run without a record puts
+/// every other record in the same place.
+package struct Partition: Sendable {
+  private let key: [UInt8]
+  private let shardCount: Int
+  private let sliceCount: Int
+
+  package init(key: [UInt8], plan: RunPlan) {
+    self.key = key
+    shardCount = plan.shardCount
+    sliceCount = plan.sliceCount
+  }
+
+  /// The slice of the record with this id.
+  ///
+  /// Bytes 0–7 of `HMAC-SHA256(key, id)`, big-endian, choose the shard and bytes 8–15 the slice, each
+  /// by remainder.
+  package func location(ofRecordID id: [UInt8]) -> SliceLocation {
+    let tag = HMAC.authenticate(key: key, id).bytes
+    func number(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
+    return SliceLocation(
+      shard: Int(number(tag[0..<8]) % UInt64(shardCount)),
+      slice: Int(number(tag[8..<16]) % UInt64(sliceCount)))
+  }
+}
+
+/// The order of records inside one pass over a stage's data.
+package enum EpochOrder {
+  /// Positions of `ids` in training order: ascending by a hash of stage seed, epoch and id.
+  ///
+  /// Removing a record leaves the relative order of all others as it was.
+  package static func positions(of ids: [[UInt8]], seed: UInt64, epoch: Int) -> [Int] {
+    let ranks = ids.map { id in
+      var writer = CanonicalWriter()
+      writer.write("lethe-epoch-order-1")
+      writer.write(seed)
+      writer.write(UInt32(epoch))
+      writer.write(id)
+      return SHA256.hash(writer.bytes)
+    }
+    return ids.indices.sorted { ranks[$0] < ranks[$1] }
+  }
+}

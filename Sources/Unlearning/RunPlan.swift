@@ -1,0 +1,144 @@
+import Hashing
+
+/// How a run divides records and layers: the shape of the whole ensemble.
+package struct RunPlan: Equatable, Sendable {
+  /// Disjoint parts of the records, one ensemble member each.
+  package let shardCount: Int
+  /// Parts of a shard, and so blocks in a sequence.
+  package let sliceCount: Int
+  /// Orders of a shard's slices that are trained.
+  package let sequenceCount: Int
+  /// Which slices a stage reads.
+  package let stageData: StageData
+  /// The layers each stage trains; element 0 is stage 1, the topmost group.
+  package let layerGroups: [Range<Int>]
+  /// The slice orders, the same in every shard.
+  package let sequences: [SliceSequence]
+
+  /// Checks the shape and derives layer groups and sequences from it.
+  ///
+  /// - Throws: `PlanError` naming the number that does not fit and what would.
+  package init(
+    shardCount: Int, sliceCount: Int, sequenceCount: Int, layerCount: Int, stageData: StageData
+  ) throws(PlanError) {
+    guard (1...4096).contains(shardCount) else { throw .shardCount(shardCount) }
+    guard (1...layerCount).contains(sliceCount) else {
+      throw .sliceCount(sliceCount, layerCount: layerCount)
+    }
+    sequences = SliceSequence.cyclic(sliceCount: sliceCount, count: sequenceCount)
+    guard sequenceCount >= 1, sequences.count == sequenceCount else {
+      throw .sequenceCount(sequenceCount, sliceCount: sliceCount)
+    }
+    self.shardCount = shardCount
+    self.sliceCount = sliceCount
+    self.sequenceCount = sequenceCount
+    self.stageData = stageData
+    layerGroups = Self.topDownGroups(layerCount: layerCount, groupCount: sliceCount)
+  }
+
+  /// Splits layers into contiguous groups from the top; the upper groups take the remainder.
+  ///
+  /// Six layers in four groups are `[4, 5] [2, 3] [1] [0]`. Groups are index ranges, never name
+  /// patterns: "layer.2" as a substring would also find layers 20 to 29.
+  package static func topDownGroups(layerCount: Int, groupCount: Int) -> [Range<Int>] {
+    let (size, larger) = layerCount.quotientAndRemainder(dividingBy: groupCount)
+    var upper = layerCount
+    return (0..<groupCount).map { group in
+      let lower = upper - size - (group < larger ? 1 : 0)
+      defer { upper = lower }
+      return lower..<upper
+    }
+  }
+
+  /// The slices a stage reads, in the order of its sequence.
+  package func slicesRead(by slot: BlockSlot) -> [Int] {
+    let order = sequences[slot.sequence].order
+    return switch stageData {
+    case .cumulative: Array(order.prefix(slot.stage))
+    case .disjoint: [order[slot.stage - 1]]
+    }
+  }
+
+  /// Every slot that depends on a slice: in each sequence, its position and all after it.
+  package func slots(dependingOn slice: SliceLocation) -> [BlockSlot] {
+    sequences.indices.flatMap { sequence in
+      let firstStage = sequences[sequence].order.firstIndex(of: slice.slice)! + 1
+      return (firstStage...sliceCount).map {
+        BlockSlot(shard: slice.shard, sequence: sequence, stage: $0)
+      }
+    }
+  }
+
+  /// All slots of one shard, by sequence and stage.
+  package func slots(ofShard shard: Int) -> [BlockSlot] {
+    sequences.indices.flatMap { sequence in
+      (1...sliceCount).map { BlockSlot(shard: shard, sequence: sequence, stage: $0) }
+    }
+  }
+
+  package var allSlots: [BlockSlot] { (0..<shardCount).flatMap(slots(ofShard:)) }
+
+  /// The sequence whose seed a slot trains with: the first that begins with the same slices.
+  ///
+  /// Sequences beyond the first L share prefixes; with one seed a shared prefix is one block with
+  /// one key, trained once.
+  package func seedSequence(of slot: BlockSlot) -> Int {
+    let prefix = sequences[slot.sequence].order.prefix(slot.stage)
+    return sequences.firstIndex { $0.order.starts(with: prefix) }!
+  }
+}
+
+/// Which slices a stage trains on.
+package enum StageData: String, Codable, CaseIterable, Sendable {
+  /// The union of the sequence's first i slices, as in the reference implementation.
+  case cumulative
+  /// Slice i alone.
+  case disjoint
+}
+
+/// Why a run's shape cannot be.
+package enum PlanError: Error, Equatable, Sendable {
+  case shardCount(Int)
+  /// A stage trains at least one layer, so there are at most as many slices as layers.
+  case sliceCount(Int, layerCount: Int)
+  /// There are only `sliceCount!` orders of the slices.
+  case sequenceCount(Int, sliceCount: Int)
+}
+
+/// The slice a record lies in.
+package struct SliceLocation: Hashable, Comparable, Sendable {
+  package let shard: Int
+  package let slice: Int
+
+  package init(shard: Int, slice: Int) {
+    self.shard = shard
+    self.slice = slice
+  }
+
+  package static func < (left: Self, right: Self) -> Bool {
+    (left.shard, left.slice) < (right.shard, right.slice)
+  }
+}
+
+/// A block's place in the run; what is trained there has a `BlockKey`.
+package struct BlockSlot: Hashable, Comparable, Sendable {
+  package let shard: Int
+  package let sequence: Int
+  /// 1 is the topmost layers.
+  package let stage: Int
+
+  package init(shard: Int, sequence: Int, stage: Int) {
+    self.shard = shard
+    self.sequence = sequence
+    self.stage = stage
+  }
+
+  /// The slot trained just before, on which this one is built.
+  package var parent: BlockSlot? {
+    stage == 1 ? nil : BlockSlot(shard: shard, sequence: sequence, stage: stage - 1)
+  }
+
+  package static func < (left: Self, right: Self) -> Bool {
+    (left.shard, left.sequence, left.stage) < (right.shard, right.sequence, right.stage)
+  }
+}

@@ -1,0 +1,59 @@
+import ByteCoding
+import CoordinatorCore
+import Hashing
+import Unlearning
+
+/// Everything a coordinator and a worker say to each other.
+///
+/// Numbers below 64 go from worker to coordinator, the others back. The bodies stand in
+/// `Protocols/wire.md`.
+package enum WireMessage: Equatable, Sendable {
+  // Worker to coordinator.
+  case hello(Introduction)
+  case requestWork
+  /// `epoch` 0 while idle.
+  case heartbeat(epoch: UInt64, StageProgress)
+  case fetchSlice(SliceReference)
+  case fetchArtifact(Digest)
+  case upload(epoch: UInt64, BlockKey, TrainingWork, artifact: [UInt8])
+  case failed(epoch: UInt64, Failure)
+  case forgotten(throughDeletion: UInt64)
+  case predictions([ShardedPrediction])
+  case predictionFailed(String)
+
+  // Coordinator to worker.
+  case welcome(TrainingRecipe)
+  case turnedAway(String)
+  case lease(epoch: UInt64, BlockAssignment)
+  case cancel(epoch: UInt64)
+  case uploadAccepted(epoch: UInt64)
+  case uploadRefused(epoch: UInt64, UploadRefusal)
+  /// Records in canonical encoding.
+  case slice([[UInt8]])
+  case artifact([UInt8])
+  case unavailable(String)
+  case forget(throughDeletion: UInt64, artifacts: [Digest])
+  case predict([ServedPrefix], [PredictionInput])
+
+  /// Raised by one whenever a message changes; peers of another version are turned away.
+  package static let version: UInt16 = 1
+}
+
+package struct PredictionInput: Equatable, Sendable {
+  package var text: String
+  package var textPair: String?
+
+  package init(text: String, textPair: String? = nil) {
+    self.text = text
+    self.textPair = textPair
+  }
+}
+
+/// The ensemble's answer to one text: the mean of the shards' logits, in the recipe's label order.
+package struct ShardedPrediction: Equatable, Sendable {
+  package var logits: [Double]
+
+  package init(logits: [Double]) {
+    self.logits = logits
+  }
+}
