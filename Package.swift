@@ -11,8 +11,8 @@ let strict: [SwiftSetting] = [
 ]
 
 // Kernels are written as plain loops for the vectoriser: no overflow checks, and AVX2 where the
-// host is x86-64. Separate multiplies and adds give the same bits at every vector width, so this choice
-// is not part of the numeric class.
+// host is x86-64. Separate multiplies and adds give the same bits at every vector width, so this
+// choice is not part of the numeric class.
 #if arch(x86_64)
   let vectorised = strict + [.unsafeFlags(["-Ounchecked", "-Xcc", "-march=x86-64-v3"])]
 #else
@@ -39,7 +39,7 @@ let package = Package(
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
 
-// Shell: performs what the core decides; only SystemIO touches the kernel.
+    // Shell: performs what the core decides; only SystemIO touches the kernel.
     .target(name: "SystemIO", swiftSettings: strict),
     .target(
       name: "Storage",
