@@ -10,9 +10,9 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-// Kernels are written as plain loops for the vectoriser: no overflow checks, and AVX2 where the host
-// is x86-64. Separate multiplies and adds give the same bits at every vector width, so this choice
-// is not part of the numeric class.
+// Kernels are written as plain loops for the vectoriser: no overflow checks, and AVX2 where the
+// host is x86-64. Separate multiplies and adds give the same bits at every vector width, so this
+// choice is not part of the numeric class.
 #if arch(x86_64)
   let vectorised = strict + [.unsafeFlags(["-Ounchecked", "-Xcc", "-march=x86-64-v3"])]
 #else
@@ -48,6 +48,12 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    // Edge: people, terminals and the process itself.
+    .target(name: "CommandLineKit", swiftSettings: strict),
+
+    .testTarget(
+      name: "CommandLineKitTests", dependencies: ["CommandLineKit"], swiftSettings: strict),
+    .testTarget(name: "RepositoryTests", dependencies: ["Hashing"], swiftSettings: strict),
     .testTarget(
       name: "HashingTests", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
   ],

@@ -1,0 +1,103 @@
+/// What a value may be; checked while the command line is read, before any work begins.
+package indirect enum ValueKind: Sendable {
+  /// There or not there; takes no value.
+  case flag
+  /// Any text, the empty one included.
+  case text
+  /// A path; not opened here, only refused when empty.
+  case path
+  case integer(ClosedRange<Int>)
+  /// A finite decimal number.
+  case number(ClosedRange<Double>)
+  case choice([String])
+  /// Values separated by commas; at least one, none empty, spaces around them ignored.
+  case list(of: ValueKind)
+
+  /// Any whole number.
+  package static var integer: ValueKind { .integer(Int.min...Int.max) }
+  /// Any finite number.
+  package static var number: ValueKind {
+    .number(-Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude)
+  }
+
+  package var takesValue: Bool {
+    if case .flag = self { false } else { true }
+  }
+
+  var placeholder: String {
+    switch self {
+    case .flag: ""
+    case .text: "TEXT"
+    case .path: "PATH"
+    case .integer: "N"
+    case .number: "X"
+    case .choice(let choices): choices.joined(separator: "|")
+    case .list(let element): "\(element.placeholder),..."
+    }
+  }
+
+  /// The limits in words, for help; `nil` where there are none.
+  var limits: String? {
+    switch self {
+    case .flag, .text, .path, .choice: nil
+    case .integer(let range):
+      switch (range.lowerBound == Int.min, range.upperBound == Int.max) {
+      case (true, true): nil
+      case (false, true): "at least \(range.lowerBound)"
+      case (true, false): "at most \(range.upperBound)"
+      case (false, false): "\(range.lowerBound) to \(range.upperBound)"
+      }
+    case .number(let range):
+      switch (
+        range.lowerBound == -Double.greatestFiniteMagnitude,
+        range.upperBound == Double.greatestFiniteMagnitude
+      ) {
+      case (true, true): nil
+      case (false, true): "at least \(plain(range.lowerBound))"
+      case (true, false): "at most \(plain(range.upperBound))"
+      case (false, false): "\(plain(range.lowerBound)) to \(plain(range.upperBound))"
+      }
+    case .list(let element): element.limits
+    }
+  }
+
+  /// Why `value` is refused, in words that follow "VALUE is"; `nil` when it is accepted.
+  func problem(with value: String) -> String? {
+    switch self {
+    case .flag: return "not wanted: the option takes no value"
+    case .text: return nil
+    case .path: return value.isEmpty ? "empty, where a path is needed" : nil
+    case .integer(let range):
+      guard let number = Int(value) else { return "not a whole number" }
+      return range.contains(number) ? nil : "out of range (\(limits ?? "any"))"
+    case .number(let range):
+      guard let number = Double(value), number.isFinite else { return "not a number" }
+      return range.contains(number) ? nil : "out of range (\(limits ?? "any"))"
+    case .choice(let choices):
+      return choices.contains(value) ? nil : "none of \(choices.joined(separator: ", "))"
+    case .list(let element):
+      for part in elements(of: value) {
+        if part.isEmpty { return "a list with an empty place" }
+        if let problem = element.problem(with: part) {
+          return "a list whose \"\(part)\" is \(problem)"
+        }
+      }
+      return nil
+    }
+  }
+}
+
+/// The parts of a comma-separated value, without the spaces around them.
+func elements(of list: String) -> [String] {
+  list.split(separator: ",", omittingEmptySubsequences: false).map { part in
+    var part = part[...]
+    while part.first == " " { part.removeFirst() }
+    while part.last == " " { part.removeLast() }
+    return String(part)
+  }
+}
+
+/// `1` rather than `1.0`, as people write it.
+private func plain(_ number: Double) -> String {
+  Int(exactly: number).map(String.init) ?? String(number)
+}
