@@ -27,9 +27,20 @@ let package = Package(
     .target(name: "Hashing", dependencies: ["ByteCoding"], swiftSettings: vectorised),
     .target(name: "Unlearning", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
 
+    .target(name: "Tokenization", swiftSettings: strict),
+    .target(
+      name: "Datasets", dependencies: ["Unlearning", "Hashing", "ByteCoding"],
+      swiftSettings: strict),
+
     // Numeric: arithmetic on memory; no files, no sockets.
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
 
+    .testTarget(name: "ByteCodingTests", dependencies: ["ByteCoding"], swiftSettings: strict),
+    .testTarget(
+      name: "TokenizationTests", dependencies: ["Tokenization", "Hashing"], swiftSettings: strict),
+    .testTarget(
+      name: "DatasetsTests", dependencies: ["Datasets", "Unlearning", "Hashing"],
+      swiftSettings: strict),
     .testTarget(name: "HashingTests", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

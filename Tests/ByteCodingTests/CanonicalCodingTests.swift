@@ -1,0 +1,2 @@
+import ByteCoding
+import Testing
