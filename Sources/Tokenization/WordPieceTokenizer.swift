@@ -51,9 +51,10 @@ package struct WordPieceTokenizer: Sendable {
   ///
   /// `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`. A single text that is too long loses its
   /// end; of a pair the longer one does, until both are equally long and lose their ends together.
-  /// The special tokens are never cut, whatever `maximumTokens` says.
+  /// The special tokens are never cut, whatever `maximumTokens` says. An empty pair is none, as in
+  /// the reference.
   package func encode(_ text: String, pair: String? = nil, maximumTokens: Int) -> TokenSequence {
-    guard let pair else {
+    guard let pair, !pair.isEmpty else {
       let limit = max(2, maximumTokens) - 2
       let ids = [classifierToken] + tokens(text, limit: limit).prefix(limit) + [separatorToken]
       return TokenSequence(ids: ids, typeIDs: Array(repeating: 0, count: ids.count))

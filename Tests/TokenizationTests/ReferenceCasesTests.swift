@@ -3,7 +3,8 @@ import Testing
 import Tokenization
 
 /// Whole encodings, held to those that Hugging Face's tokenizer gave.
-@Suite("Tokenizer against its reference", .enabled(if: fixtureBytes("tokenizer/cases.jsonl") != nil))
+@Suite(
+  "Tokenizer against its reference", .enabled(if: fixtureBytes("tokenizer/cases.jsonl") != nil))
 struct ReferenceCasesTests {
   /// A line of `tokenizer/cases.jsonl`.
   struct Case: Decodable, Sendable {
