@@ -26,6 +26,10 @@ let package = Package(
     .target(name: "ByteCoding", swiftSettings: strict),
     .target(name: "Hashing", dependencies: ["ByteCoding"], swiftSettings: vectorised),
     .target(name: "Unlearning", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
+    .target(name: "Tokenization", swiftSettings: strict),
+    .target(
+      name: "Datasets", dependencies: ["Unlearning", "Hashing", "ByteCoding"],
+      swiftSettings: strict),
     .target(
       name: "CoordinatorCore", dependencies: ["Unlearning", "Hashing", "ByteCoding"],
       swiftSettings: strict),
@@ -34,28 +38,83 @@ let package = Package(
     .target(
       name: "WireFormat", dependencies: ["CoordinatorCore", "Unlearning", "Hashing", "ByteCoding"],
       swiftSettings: strict),
+    .target(name: "ModelFormats", dependencies: ["Unlearning"], swiftSettings: strict),
 
     // Numeric: arithmetic on memory; no files, no sockets.
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .target(name: "Numerics", dependencies: ["COpenBLAS", "Hashing"], swiftSettings: vectorised),
+    .target(
+      name: "Training",
+      dependencies: ["Numerics", "ModelFormats", "Tokenization", "Unlearning", "Hashing"],
+      swiftSettings: vectorised),
 
     // Shell: performs what the core decides; only SystemIO touches the kernel.
     .target(name: "SystemIO", swiftSettings: strict),
     .target(
       name: "Storage",
       dependencies: [
-        "CoordinatorCore", "JournalFormat", "Unlearning", "Hashing", "ByteCoding", "SystemIO",
+        "CoordinatorCore", "JournalFormat", "Datasets", "Unlearning", "Hashing", "ByteCoding",
+        "SystemIO",
+      ],
+      swiftSettings: strict),
+    .target(name: "HTTP", dependencies: ["SystemIO"], swiftSettings: strict),
+    .target(
+      name: "Transport", dependencies: ["WireFormat", "ByteCoding", "SystemIO"],
+      swiftSettings: strict),
+    .target(
+      name: "ServiceSupport",
+      dependencies: ["ModelFormats", "Datasets", "Unlearning", "Hashing", "SystemIO"],
+      swiftSettings: strict),
+    .target(name: "CoordinatorAPI", swiftSettings: strict),
+    .target(
+      name: "CoordinatorService",
+      dependencies: [
+        "CoordinatorAPI", "CoordinatorCore", "Storage", "Transport", "HTTP", "WireFormat",
+        "ServiceSupport", "ModelFormats", "Unlearning", "Hashing", "ByteCoding", "SystemIO",
+      ],
+      swiftSettings: strict),
+    .target(
+      name: "WorkerService",
+      dependencies: [
+        "CoordinatorCore", "Training", "Numerics", "ModelFormats", "Tokenization", "Transport",
+        "WireFormat", "ServiceSupport", "Unlearning", "Hashing", "ByteCoding", "SystemIO",
       ],
       swiftSettings: strict),
 
     // Edge: people, terminals and the process itself.
     .target(name: "CommandLineKit", swiftSettings: strict),
+    .executableTarget(
+      name: "lethe",
+      dependencies: [
+        "CommandLineKit", "CoordinatorAPI", "CoordinatorService", "WorkerService", "Training",
+        "Numerics", "ModelFormats", "Tokenization", "Datasets", "HTTP", "ServiceSupport",
+        "Unlearning", "Hashing", "SystemIO",
+      ],
+      swiftSettings: strict),
 
+    .testTarget(
+      name: "ByteCodingTests", dependencies: ["ByteCoding", "Hashing"], swiftSettings: strict),
+    .testTarget(
+      name: "HashingTests", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
+    .testTarget(
+      name: "TokenizationTests", dependencies: ["Tokenization", "Hashing"], swiftSettings: strict),
+    .testTarget(
+      name: "DatasetsTests", dependencies: ["Datasets", "Unlearning", "Hashing"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ModelFormatsTests", dependencies: ["ModelFormats", "Unlearning"],
+      swiftSettings: strict),
+    .testTarget(name: "NumericsTests", dependencies: ["Numerics", "Hashing"], swiftSettings: strict),
+    .testTarget(
+      name: "TrainingTests",
+      dependencies: [
+        "Training", "Numerics", "ModelFormats", "Tokenization", "Unlearning", "Hashing",
+      ],
+      swiftSettings: strict),
     .testTarget(
       name: "CommandLineKitTests", dependencies: ["CommandLineKit"], swiftSettings: strict),
     .testTarget(name: "RepositoryTests", dependencies: ["Hashing"], swiftSettings: strict),
-    .testTarget(
-      name: "HashingTests", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

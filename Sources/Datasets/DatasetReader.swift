@@ -1,0 +1,153 @@
+import Unlearning
+
+/// Reads a data set from the bytes of a file.
+///
+/// Strict: one wrong line and nothing is returned, unless skipping is asked for. The format, its
+/// limits and every error are described in `Protocols/dataset.md`.
+package struct DatasetReader: Sendable {
+  /// The classes that labels must be among; `nil` takes any label.
+  private let labels: [String]?
+  private let skipsInvalid: Bool
+
+  /// With `skipsInvalid`, wrong lines are left out and listed. Of records with one id the first is
+  /// kept. What makes a whole file doubtful (no header, an open quote) stays an error.
+  package init(labels: [String]?, skipsInvalid: Bool = false) {
+    self.labels = labels
+    self.skipsInvalid = skipsInvalid
+  }
+
+  package func read(_ bytes: [UInt8], _ format: DatasetFormat) throws(DatasetError)
+    -> DatasetContents
+  {
+    guard !bytes.starts(with: [0xef, 0xbb, 0xbf]) else { throw .byteOrderMark }
+    var collector = RecordCollector(labels: labels, keepsAllProblems: skipsInvalid)
+    switch format {
+    case .jsonLines: readJSONLines(bytes, into: &collector)
+    case .csv: try readCSV(bytes, into: &collector)
+    }
+    return try collector.finish()
+  }
+
+  private func readJSONLines(_ bytes: [UInt8], into collector: inout RecordCollector) {
+    var line = 0
+    var start = 0
+    while start < bytes.count {
+      line += 1
+      let newline = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
+      let isCRLF = newline > start && bytes[newline - 1] == UInt8(ascii: "\r")
+      let range = start..<(isCRLF ? newline - 1 : newline)
+      start = newline + 1
+      // An editor's empty last line is no record.
+      if range.isEmpty && start >= bytes.count { break }
+      switch Self.fields(bytes, range) {
+      case .success(let fields): collector.add(fields, line: line)
+      case .failure(let mistake):
+        collector.add(DatasetProblem(line: line, field: mistake.field, kind: mistake.kind))
+      }
+    }
+  }
+
+  /// What is wrong with a line of JSON.
+  private struct Mistake: Error {
+    var field: DatasetField?
+    let kind: DatasetProblem.Kind
+  }
+
+  private static func fields(_ bytes: [UInt8], _ range: Range<Int>) -> Result<RawFields, Mistake> {
+    guard range.count <= DatasetLimits.lineByteCount else {
+      return .failure(Mistake(kind: .lineTooLong(byteCount: range.count)))
+    }
+    guard bytes[range].contains(where: { $0 != 0x20 && $0 != 0x09 }) else {
+      return .failure(Mistake(kind: .blankLine))
+    }
+    if let offset = firstInvalidUTF8(in: bytes, range) {
+      return .failure(Mistake(kind: .notUTF8(atByte: offset)))
+    }
+    var scanner = JSONLineScanner(bytes, in: range)
+    do {
+      return .success(try scanner.scan())
+    } catch {
+      switch error {
+      case .notAnObject: return .failure(Mistake(kind: .notAnObject))
+      case .duplicateKey(let field):
+        return .failure(Mistake(field: field, kind: .duplicateKey))
+      case .mistake(let mistake, let offset):
+        return .failure(Mistake(kind: .invalidJSON(mistake, atByte: offset)))
+      }
+    }
+  }
+
+  private func readCSV(_ bytes: [UInt8], into collector: inout RecordCollector) throws(DatasetError)
+  {
+    var scanner = CSVRowScanner(bytes)
+    guard let first = scanner.next() else { return }
+    let columns = try Self.columns(first, bytes)
+    while let row = scanner.next() {
+      switch row {
+      case .unterminated(let line): throw .unterminatedQuote(line: line)
+      case .malformed(let problem): collector.add(problem)
+      case .cells(let cells, let range, let line):
+        if range.isEmpty {
+          if !scanner.isAtEnd { collector.add(DatasetProblem(line: line, kind: .blankLine)) }
+        } else if let offset = firstInvalidUTF8(in: bytes, range) {
+          collector.add(DatasetProblem(line: line, kind: .notUTF8(atByte: offset)))
+        } else if cells.count != columns.count {
+          collector.add(
+            DatasetProblem(
+              line: line, kind: .columnCount(found: cells.count, expected: columns.count)))
+        } else {
+          collector.add(Self.fields(cells, columns), line: line)
+        }
+      }
+    }
+  }
+
+  /// An empty cell is an absent value.
+  private static func fields(_ cells: [[UInt8]], _ columns: [DatasetField?]) -> RawFields {
+    var fields = RawFields()
+    for (cell, column) in zip(cells, columns) {
+      guard let column else {
+        fields.hasUnknownFields = true
+        continue
+      }
+      if !cell.isEmpty || column.isRequired { fields[column] = .cell(cell) }
+    }
+    return fields
+  }
+
+  /// The field of each column; `nil` for a column that is ignored.
+  private static func columns(_ header: CSVRowScanner.Row, _ bytes: [UInt8]) throws(DatasetError)
+    -> [DatasetField?]
+  {
+    switch header {
+    case .unterminated(let line): throw .unterminatedQuote(line: line)
+    case .malformed(let problem): throw .header(problem)
+    case .cells(let names, let range, _):
+      if range.isEmpty { throw .header(DatasetProblem(line: 1, kind: .blankLine)) }
+      if let offset = firstInvalidUTF8(in: bytes, range) {
+        throw .header(DatasetProblem(line: 1, kind: .notUTF8(atByte: offset)))
+      }
+      var columnsByName: [[UInt8]: Int] = [:]
+      for (index, name) in names.enumerated() {
+        if let first = columnsByName.updateValue(index, forKey: name) {
+          throw .columnRepeated(column: index + 1, firstColumn: first + 1)
+        }
+      }
+      let columns = names.map { DatasetField(name: $0) }
+      for field in DatasetField.allCases where field.isRequired && !columns.contains(field) {
+        throw .columnMissing(field)
+      }
+      return columns
+    }
+  }
+}
+
+/// The offset in `range` of the first byte that is not part of well-formed UTF-8.
+func firstInvalidUTF8(in bytes: [UInt8], _ range: Range<Int>) -> Int? {
+  do {
+    _ = try UTF8Span(validating: bytes.span.extracting(range))
+    return nil
+  } catch {
+    return error.byteOffsets.lowerBound
+  }
+}
