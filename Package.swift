@@ -27,10 +27,24 @@ let package = Package(
     .target(name: "Hashing", dependencies: ["ByteCoding"], swiftSettings: vectorised),
     .target(name: "Unlearning", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
 
+    .target(name: "ModelFormats", dependencies: ["Unlearning"], swiftSettings: strict),
+
     // Numeric: arithmetic on memory; no files, no sockets.
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .target(name: "Numerics", dependencies: ["COpenBLAS", "Hashing"], swiftSettings: vectorised),
+    .target(
+      name: "Training", dependencies: ["Numerics", "ModelFormats", "Unlearning", "Hashing"],
+      swiftSettings: vectorised),
 
     .testTarget(name: "HashingTests", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
+    .testTarget(
+      name: "ModelFormatsTests", dependencies: ["ModelFormats", "Unlearning"],
+      swiftSettings: strict),
+    .testTarget(name: "NumericsTests", dependencies: ["Numerics", "Hashing"], swiftSettings: strict),
+    .testTarget(
+      name: "TrainingTests",
+      dependencies: ["Training", "Numerics", "ModelFormats", "Unlearning", "Hashing"],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
