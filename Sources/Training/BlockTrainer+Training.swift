@@ -43,7 +43,7 @@ extension BlockTrainer {
   }
 
   /// One batch forward, backward and applied; the loss before the step.
-  private func takeStep(
+  func takeStep(
     _ batch: ArraySlice<RecordPosition>, _ segments: [TrainingSegment], _ memory: StepMemory,
     factor: Double
   ) throws(TrainingError) -> Double {
