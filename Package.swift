@@ -103,10 +103,6 @@ let package = Package(
       name: "DatasetsTests", dependencies: ["Datasets", "Unlearning", "Hashing"],
       swiftSettings: strict),
     .testTarget(
-      name: "ModelFormatsTests", dependencies: ["ModelFormats", "Unlearning"],
-      swiftSettings: strict),
-    .testTarget(name: "NumericsTests", dependencies: ["Numerics", "Hashing"], swiftSettings: strict),
-    .testTarget(
       name: "TrainingTests",
       dependencies: [
         "Training", "Numerics", "ModelFormats", "Tokenization", "Unlearning", "Hashing",

@@ -115,6 +115,25 @@ package struct VerificationReport: Codable, Sendable {
   }
 }
 
+/// `GET /v1/recipe`: what an exporter needs to know.
+package struct RecipeDescription: Codable, Sendable {
+  package var labels: [String]
+  package var rank: Int
+  package var alpha: Double
+  package var rankStabilized: Bool
+  package var targets: [String]
+
+  package init(
+    labels: [String], rank: Int, alpha: Double, rankStabilized: Bool, targets: [String]
+  ) {
+    self.labels = labels
+    self.rank = rank
+    self.alpha = alpha
+    self.rankStabilized = rankStabilized
+    self.targets = targets
+  }
+}
+
 /// The body of every answer that is not 200.
 package struct APIError: Codable, Sendable {
   package var error: String

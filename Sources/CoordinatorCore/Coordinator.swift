@@ -64,7 +64,8 @@ package struct Coordinator: Sendable {
       purge?.workersToHear.remove(id)
 
     case .workRequested(let id):
-      workers[id]?.wantsWork = true
+      // A worker that just delivered may have its next lease on the way already.
+      if !leases.values.contains(where: { $0.worker == id }) { workers[id]?.wantsWork = true }
 
     case .heartbeat(let id, let epoch, let progress):
       guard let key = leases.first(where: { $0.value.epoch == epoch })?.key,

@@ -41,6 +41,13 @@ extension CoordinatorService {
   }
 
   private func route(_ request: HTTPRequest) throws -> HTTPResponse {
+    if request.method == "GET", request.segments.count == 4, let name = request.segments.last {
+      switch Array(request.segments.dropLast()) {
+      case ["v1", "lineage", "shards"]: return json(try shardLineage(name, at: sequence(request)))
+      case ["v1", "lineage", "blocks"]: return json(try blockLineage(name, at: sequence(request)))
+      default: break
+      }
+    }
     switch (request.method, request.segments) {
     case ("GET", ["v1", "status"]): return json(status())
     case ("POST", ["v1", "train"]):
@@ -50,20 +57,20 @@ extension CoordinatorService {
     case ("GET", ["v1", "deletions"]): return json(deletionList())
     case ("GET", ["v1", "lineage", "records"]):
       return json(try recordLineage(id: request.query["id"] ?? "", at: sequence(request)))
-    case ("GET", ["v1", "lineage", "shards", let number]):
-      return json(try shardLineage(number, at: sequence(request)))
-    case ("GET", ["v1", "lineage", "blocks", let key]):
-      return json(try blockLineage(key, at: sequence(request)))
     case ("POST", ["v1", "predictions"]): return json(try predict(decode(request)))
-    case ("GET", ["v1", "artifacts", let name]):
-      guard let digest = Digest(hex: name) else {
+    case ("GET", ["v1", "artifacts"]):
+      guard let digest = Digest(hex: request.query["digest"] ?? "") else {
         throw APIFailure(400, "an artifact is named by 64 hexadecimal digits")
       }
       guard case .artifact(let bytes) = artifact(digest) else {
         throw APIFailure(404, "no block that stands now has this artifact")
       }
       return HTTPResponse(status: 200, contentType: "application/octet-stream", body: bytes)
-    case ("GET", ["v1", "recipe"]): return json(recipeDescription())
+    case ("GET", ["v1", "recipe"]):
+      return json(
+        RecipeDescription(
+          labels: recipe.labels, rank: recipe.rank, alpha: recipe.alpha,
+          rankStabilized: recipe.rankStabilized, targets: recipe.targets.map(\.rawValue)))
     case ("POST", ["v1", "verify"]): return json(verify())
     case (_, ["v1", "status"]), (_, ["v1", "train"]), (_, ["v1", "deletions"]),
       (_, ["v1", "predictions"]), (_, ["v1", "verify"]):
@@ -112,7 +119,7 @@ extension CoordinatorService {
     guard request.ids.count <= Self.maximumIDCount else {
       throw APIFailure(413, "more than \(Self.maximumIDCount) ids", try: "send them in parts")
     }
-    let tags = request.ids.map { RecordID($0).map(directory.tag) }
+    let tags = request.ids.map { (try? RecordID($0)).map(directory.tag) }
     let decision = delete(tags.compactMap { $0 })
     let milliseconds = (SystemClock.seconds - start) * 1000
     var outcomes = decision.outcomes.makeIterator()
@@ -170,7 +177,10 @@ extension CoordinatorService {
     guard maximumDepth >= 1 else { throw APIFailure(400, "maximumDepth is below 1") }
     let inputs = request.records.map { PredictionInput(text: $0.text, textPair: $0.textPair) }
     let deadline = SystemClock.seconds + Self.predictionDeadlineSeconds
-    var turn = nextTurn()
+    var turn = Int(predictionTurn.withLock { turn in
+      turn &+= 1
+      return turn
+    })
     var reason = "no worker that serves predictions is connected"
     var attempt = 0
     while SystemClock.seconds < deadline, attempt < 20 {

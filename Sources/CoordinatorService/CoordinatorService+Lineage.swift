@@ -25,7 +25,7 @@ extension CoordinatorService {
   }
 
   func recordLineage(id text: String, at sequence: UInt64?) throws -> RecordLineage {
-    guard let id = RecordID(text) else {
+    guard let id = try? RecordID(text) else {
       throw APIFailure(400, "the id is empty, too long or holds control characters")
     }
     let state = try coordinator(at: sequence).state

@@ -21,7 +21,9 @@ package final class CoordinatorService: Sendable {
   /// Deletions that wait to hear what became of them, by token.
   private let decisions = Guarded<(last: UInt64, waiting: [UInt64: Promise<DeletionDecision>])>(
     (0, [:]))
-  private let recipe: TrainingRecipe
+  let recipe: TrainingRecipe
+  /// Counts predictions, so that workers take turns.
+  let predictionTurn = Guarded<UInt32>(0)
   private let backbone: Digest
 
   struct DeletionDecision: Sendable {

@@ -85,34 +85,46 @@ extension RunFile {
   /// Reads JSON5. A key this version does not know is an error, as it would silently do nothing.
   package static func parse(_ bytes: [UInt8]) throws(RunFileError) -> RunFile {
     let data = Data(bytes)
-    let object: Any
+    let decoder = JSONDecoder()
+    decoder.allowsJSON5 = true
     do {
-      object = try JSONSerialization.jsonObject(with: data, options: [.json5Allowed])
+      let tree = try decoder.decode(KeyTree.self, from: data)
+      for (section, allowed) in keys.sorted(by: { $0.key < $1.key }) {
+        let found = section.isEmpty ? tree.keys : tree.sections[section] ?? []
+        if let unknown = found.first(where: { !allowed.contains($0) }) {
+          throw RunFileError(
+            "unknown key \"\(unknown)\"\(section.isEmpty ? "" : " in \"\(section)\"")",
+            try: "use one of \(allowed.joined(separator: ", "))")
+        }
+      }
+      return try decoder.decode(RunFile.self, from: data)
+    } catch let error as RunFileError {
+      throw error
     } catch {
       throw RunFileError(
-        "it is not JSON5: \(describe(error))", try: "correct it there, or make a new one with init")
-    }
-    guard let fields = object as? [String: Any] else {
-      throw RunFileError("it is not a JSON object", try: "make a new one with init")
-    }
-    try checkKeys(of: fields, section: "")
-    for section in ["training", "repair", "coordinator"] {
-      if let inner = fields[section] as? [String: Any] { try checkKeys(of: inner, section: section) }
-    }
-    do {
-      let decoder = JSONDecoder()
-      decoder.allowsJSON5 = true
-      return try decoder.decode(RunFile.self, from: data)
-    } catch {
-      throw RunFileError(describe(error), try: "lethe init writes a complete file to compare with")
+        describe(error), try: "correct it there; lethe init writes a complete file to compare with")
     }
   }
 
-  private static func checkKeys(of fields: [String: Any], section: String) throws(RunFileError) {
-    for name in fields.keys.sorted() where keys[section]?.contains(name) != true {
-      throw RunFileError(
-        "unknown key \"\(name)\"\(section.isEmpty ? "" : " in \"\(section)\"")",
-        try: "use one of \((keys[section] ?? []).joined(separator: ", "))")
+  /// The names in an object and in the objects one level below, whatever their values.
+  private struct KeyTree: Decodable {
+    struct Name: CodingKey {
+      var stringValue: String
+      var intValue: Int? { nil }
+      init(stringValue: String) { self.stringValue = stringValue }
+      init?(intValue: Int) { nil }
+    }
+
+    var keys: [String] = []
+    var sections: [String: [String]] = [:]
+
+    init(from decoder: any Decoder) throws {
+      let container = try decoder.container(keyedBy: Name.self)
+      keys = container.allKeys.map(\.stringValue).sorted()
+      for key in container.allKeys {
+        let inner = try? container.nestedContainer(keyedBy: Name.self, forKey: key)
+        sections[key.stringValue] = inner?.allKeys.map(\.stringValue).sorted()
+      }
     }
   }
 

@@ -1,13 +1,15 @@
 import CoordinatorCore
 import Datasets
 import Hashing
+import JournalFormat
+import ModelFormats
 import ServiceSupport
 import Storage
 import SystemIO
 import Unlearning
 
 /// A run that is ready to go on: its files, its journal and the state replayed from it.
-package struct OpenedRun: ~Copyable {
+package struct OpenedRun {
   package let directory: RunDirectory
   package let journal: JournalFile
   package let state: RunState

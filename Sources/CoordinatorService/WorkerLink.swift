@@ -1,6 +1,7 @@
 import CoordinatorCore
 import ServiceSupport
 import SystemIO
+import Transport
 import WireFormat
 
 /// One worker's connection as the coordinator sees it.

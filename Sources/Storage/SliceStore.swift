@@ -50,7 +50,7 @@ package struct SliceStore: Sendable {
       // A slice may be empty; a data set may not.
       if bytes.isEmpty { return [] }
       do {
-        return try DatasetReader(labels: nil).read(bytes, .jsonl).training
+        return try DatasetReader(labels: nil).read(bytes, .jsonLines).training
       } catch {
         throw SliceError.damaged(location, path: path)
       }

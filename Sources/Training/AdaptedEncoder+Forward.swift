@@ -1,0 +1,158 @@
+import Tokenization
+
+package import ModelFormats
+internal import Numerics
+
+extension AdaptedEncoder {
+  /// Tokens of a stretch: whole records until there are at least that many.
+  ///
+  /// Enough for full speed and few enough to stay in the cache. A part of the engine's version,
+  /// because rows of a stretch can share rounding.
+  static let stretchTokenCount = 768
+
+  /// The hidden states entering `layer`, or leaving the last if `layer` is the number of layers.
+  package func activations(of sequences: [TokenSequence], below layer: Int)
+    throws(TrainingError) -> PrefixActivations
+  {
+    guard (0...encoder.layerCount).contains(layer) else {
+      throw .unknownLayer(layer, layerCount: encoder.layerCount)
+    }
+    try encoder.check(sequences)
+    let width = encoder.shape.hidden
+    var starts = [0]
+    starts.reserveCapacity(sequences.count + 1)
+    for sequence in sequences { starts.append(starts[starts.count - 1] + sequence.count) }
+    let hidden = FloatBuffer(count: starts[sequences.count] * width)
+    forEachStretch(of: sequences, below: layer) { records, rows, layout in
+      (hidden.pointer + starts[records.lowerBound] * width)
+        .update(from: rows, count: layout.tokenCount * width)
+    }
+    return PrefixActivations(layer: layer, starts: starts, width: width, hidden: hidden)
+  }
+
+  /// One row of logits per sequence, in their order.
+  package func logits(of sequences: [TokenSequence], head: ClassifierHead)
+    throws(TrainingError) -> [[Float]]
+  {
+    try logits(of: sequences, heads: [head]).map { $0[0] }
+  }
+
+  /// One row of logits per sequence and head; all heads read the same encoder output.
+  package func logits(of sequences: [TokenSequence], heads: [ClassifierHead])
+    throws(TrainingError) -> [[[Float]]]
+  {
+    try encoder.check(sequences)
+    for head in heads { try encoder.check(head, labelCount: head.labelCount) }
+    let width = encoder.shape.hidden
+    let mean = FloatBuffer(count: width)
+    var logits: [[[Float]]] = []
+    logits.reserveCapacity(sequences.count)
+    forEachStretch(of: sequences, below: encoder.layerCount) { _, rows, layout in
+      for record in 0..<layout.recordCount {
+        Pooling.mean(
+          mean.pointer, rows + layout.starts[record] * width, length: layout.length(record),
+          width: width)
+        logits.append(heads.map { $0.logits(of: mean.pointer) })
+      }
+    }
+    return logits
+  }
+
+  /// Runs the lower layers over each stretch and hands over its records and their rows.
+  private func forEachStretch(
+    of sequences: [TokenSequence], below layer: Int,
+    _ body: (Range<Int>, UnsafePointer<Float>, TokenLayout) -> Void
+  ) {
+    let (shape, stretches) = (encoder.shape, Self.stretches(sequences))
+    func tokens(_ stretch: Range<Int>) -> Int { sequences[stretch].reduce(0) { $0 + $1.count } }
+    let bounds = BatchBounds(
+      tokens: stretches.map(tokens).max() ?? 0, scores: 0,
+      longest: sequences.map(\.count).max() ?? 0)
+    let pass = LayerPass(
+      shape: shape, gemm: GEMM(),
+      scratch: Scratch(shape, bounds, rank: 0, forBackward: false))
+    let buffers = LayerBuffers(
+      shape, bounds, lora: nil, activated: FloatBuffer(count: 0), keeping: false)
+    let rows = FloatBuffer(count: bounds.tokens * shape.hidden)
+    var layout = TokenLayout(heads: shape.heads)
+    for stretch in stretches {
+      layout.removeAll()
+      for sequence in sequences[stretch] { layout.append(length: sequence.count) }
+      encoder.embed(sequences[stretch], into: rows.pointer, buffers)
+      for index in 0..<layer {
+        pass.forward(
+          layers[index], rows.pointer, into: rows.pointer, layout, buffers, lora: nil,
+          keeping: false)
+      }
+      body(stretch, rows.pointer, layout)
+    }
+  }
+
+  static func stretches(_ sequences: [TokenSequence]) -> [Range<Int>] {
+    var stretches: [Range<Int>] = []
+    var (start, tokens) = (0, 0)
+    for (index, sequence) in sequences.enumerated() {
+      tokens += sequence.count
+      if tokens >= stretchTokenCount {
+        stretches.append(start..<index + 1)
+        (start, tokens) = (index + 1, 0)
+      }
+    }
+    if start < sequences.count { stretches.append(start..<sequences.count) }
+    return stretches
+  }
+}
+
+extension Encoder {
+  /// Word, position and type vectors, added and normalised.
+  func embed(
+    _ sequences: ArraySlice<TokenSequence>, into rows: UnsafeMutablePointer<Float>,
+    _ buffers: LayerBuffers
+  ) {
+    let width = shape.hidden
+    var row = 0
+    for sequence in sequences {
+      for position in 0..<sequence.count {
+        let out = rows + row * width
+        let word = embeddings.words + Int(sequence.ids[position]) * width
+        let kind = embeddings.types + Int(sequence.typeIDs[position]) * width
+        let place = embeddings.positions + position * width
+        Kernels.addBias(out, word, bias: kind, rowCount: 1, columnCount: width)
+        Kernels.addScaled(out, place, factor: 1, count: width)
+        row += 1
+      }
+    }
+    Kernels.layerNorm(
+      rows, rows, gain: embeddings.gain, bias: embeddings.shift,
+      statistics: buffers.outputStatistics.pointer, rowCount: row, width: width,
+      epsilon: shape.epsilon)
+  }
+
+  /// The hidden states of a segment entering `layer`; adapters of that layer or above do not matter.
+  package func activations(
+    of sequences: [TokenSequence], below layer: Int, adapters: [Adapter] = []
+  ) throws(TrainingError) -> PrefixActivations {
+    try adapted(by: adapters.filter { $0.layer < layer })
+      .activations(of: sequences, below: layer)
+  }
+
+  /// One row of logits per sequence.
+  package func logits(
+    of sequences: [TokenSequence], adapters: [Adapter], head: ClassifierHead
+  ) throws(TrainingError) -> [[Float]] {
+    try adapted(by: adapters).logits(of: sequences, head: head)
+  }
+}
+
+extension ClassifierHead {
+  /// In own loops: a product this small has bits that depend on the batch in BLAS.
+  func logits(of mean: UnsafePointer<Float>) -> [Float] {
+    let width = hiddenSize
+    return weight.withUnsafeBufferPointer { weight in
+      bias.indices.map { label in
+        guard let base = weight.baseAddress else { return bias[label] }
+        return Kernels.dot(mean, base + label * width, count: width) + bias[label]
+      }
+    }
+  }
+}

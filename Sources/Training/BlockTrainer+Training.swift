@@ -1,0 +1,114 @@
+internal import Numerics
+internal import Unlearning
+
+extension BlockTrainer {
+  /// Trains from where the trainer stands to the last step.
+  ///
+  /// - Parameters:
+  ///   - segments: the stage's data; their activations enter `lowestLayer`.
+  ///   - stepCount: overrides the recipe's epochs; the order goes on cycling through epochs.
+  ///   - order: the records of one epoch, counted from zero, in the order they are read.
+  ///   - onStep: called after each step; what it throws ends training.
+  package func train<Failure: Error>(
+    on segments: [TrainingSegment], stepCount: Int? = nil,
+    order: (_ epoch: Int) -> [RecordPosition],
+    onStep: (TrainingProgress) throws(Failure) -> Void
+  ) throws -> TrainedBlock {
+    try check(segments)
+    var epoch = 0
+    var positions = order(0)
+    let batchSize = max(recipe.batchSize, 1)
+    let batchCount = (positions.count + batchSize - 1) / batchSize
+    let total = positions.isEmpty ? 0 : stepCount ?? recipe.epochs * batchCount
+    if total > optimizer.stepsDone {
+      try check(positions, in: segments)
+      let memory = prepare(segments, batchSize: batchSize)
+      let factors = LearningRateFactors(
+        schedule: recipe.schedule, warmup: recipe.warmup, totalStepCount: total)
+      for step in optimizer.stepsDone..<total {
+        if step / batchCount != epoch {
+          epoch = step / batchCount
+          positions = order(epoch)
+          try check(positions, in: segments)
+          precondition((positions.count + batchSize - 1) / batchSize == batchCount)
+        }
+        let start = step % batchCount * batchSize
+        let batch = positions[start..<min(start + batchSize, positions.count)]
+        let loss = try takeStep(batch, segments, memory, factor: factors.factor(atStep: step))
+        try onStep(TrainingProgress(step: step, totalStepCount: total, loss: loss))
+      }
+    }
+    let (adapters, head) = current
+    return TrainedBlock(adapters: adapters, head: head, losses: losses, statistics: statistics)
+  }
+
+  /// One batch forward, backward and applied; the loss before the step.
+  func takeStep(
+    _ batch: ArraySlice<RecordPosition>, _ segments: [TrainingSegment], _ memory: StepMemory,
+    factor: Double
+  ) throws(TrainingError) -> Double {
+    let start = profileNanoseconds()
+    gemm.resetProfile()
+    let loss = lossAndGradients(batch, segments, memory)
+    guard loss.isFinite else { throw .notFinite(step: optimizer.stepsDone) }
+    applyStep(factor: factor)
+    losses.append(loss)
+    statistics.steps += 1
+    statistics.examples += batch.count
+    statistics.tokens += batch.reduce(0) {
+      $0 + segments[$1.segment].activations.length($1.index)
+    }
+    statistics.seconds += Double(profileNanoseconds() - start) / 1e9
+    statistics.gemmSeconds += Double(gemm.nanoseconds) / 1e9
+    statistics.floatingPointOperations += Double(gemm.operationCount)
+    return loss
+  }
+
+  func check(_ segments: [TrainingSegment]) throws(TrainingError) {
+    for segment in segments {
+      guard segment.activations.layer == lowestLayer,
+        segment.activations.width == encoder.shape.hidden
+      else {
+        throw .wrongActivations(
+          expectedLayer: lowestLayer, foundLayer: segment.activations.layer)
+      }
+      for label in segment.labels where !recipe.labels.indices.contains(label) {
+        throw .unknownLabel(label, labelCount: recipe.labels.count)
+      }
+    }
+  }
+
+  func check(_ positions: [RecordPosition], in segments: [TrainingSegment]) throws(TrainingError) {
+    for position in positions {
+      guard segments.indices.contains(position.segment),
+        segments[position.segment].labels.indices.contains(position.index)
+      else { throw .unknownRecord(position) }
+    }
+  }
+
+  /// Memory for any batch of these segments; taken again only if they need more.
+  func prepare(_ segments: [TrainingSegment], batchSize: Int) -> StepMemory {
+    var lengths: [Int] = []
+    for segment in segments {
+      for record in segment.labels.indices { lengths.append(segment.activations.length(record)) }
+    }
+    lengths.sort(by: >)
+    let heaviest = lengths.prefix(batchSize)
+    let heads = encoder.shape.heads
+    let bounds = BatchBounds(
+      tokens: heaviest.reduce(0, +),
+      scores: heaviest.reduce(0) { $0 + TokenLayout.scoreCount(length: $1, heads: heads) },
+      longest: heaviest.first ?? 0)
+    let memory: StepMemory
+    if let old = self.memory, old.batchSize >= batchSize, old.bounds.tokens >= bounds.tokens,
+      old.bounds.scores >= bounds.scores, old.bounds.longest >= bounds.longest
+    {
+      memory = old
+    } else {
+      memory = StepMemory(self, bounds: bounds, batchSize: batchSize)
+      self.memory = memory
+    }
+    memory.pooled = upperLayers.isEmpty ? segments.map { $0.activations.pooled() } : []
+    return memory
+  }
+}

@@ -1,0 +1,72 @@
+internal import Numerics
+
+/// Mean pooling, the classifier head and cross-entropy, forward and backward.
+///
+/// Small sums in own loops of fixed order; losses in double precision.
+struct Classification {
+  let labelCount: Int
+  let width: Int
+  /// (batch, width)
+  let pooled: FloatBuffer
+  /// (batch, labels): logits, then their gradient.
+  let logits: FloatBuffer
+  private let pooledGradient: FloatBuffer
+
+  init(labelCount: Int, width: Int, batchSize: Int) {
+    self.labelCount = labelCount
+    self.width = width
+    pooled = FloatBuffer(count: batchSize * width)
+    logits = FloatBuffer(count: batchSize * labelCount)
+    pooledGradient = FloatBuffer(count: width)
+  }
+
+  /// The mean loss over the batch; fills the head's gradients and leaves those of the logits.
+  func loss(
+    _ labels: [Int], weight: UnsafePointer<Float>, bias: UnsafePointer<Float>,
+    weightGradient: UnsafeMutablePointer<Float>, biasGradient: UnsafeMutablePointer<Float>
+  ) -> Double {
+    weightGradient.update(repeating: 0, count: labelCount * width)
+    biasGradient.update(repeating: 0, count: labelCount)
+    var total = 0.0
+    let share = 1 / Double(labels.count)
+    for (record, label) in labels.enumerated() {
+      let mean = pooled.pointer + record * width
+      let row = logits.pointer + record * labelCount
+      var highest = -Double.infinity
+      for index in 0..<labelCount {
+        row[index] = Kernels.dot(mean, weight + index * width, count: width) + bias[index]
+        highest = max(highest, Double(row[index]))
+      }
+      var sum = 0.0
+      for index in 0..<labelCount { sum += Elementary.exp(Double(row[index]) - highest) }
+      guard sum > 0, sum.isFinite else { return .nan }
+      total += Elementary.log(sum) + highest - Double(row[label])
+      for index in 0..<labelCount {
+        let probability = Elementary.exp(Double(row[index]) - highest) / sum
+        row[index] = Float((probability - (index == label ? 1 : 0)) * share)
+        Kernels.addScaled(weightGradient + index * width, mean, factor: row[index], count: width)
+        biasGradient[index] += row[index]
+      }
+    }
+    return total * share
+  }
+
+  /// The gradient of every token's last hidden state: its record's, shared equally.
+  func spread(
+    weight: UnsafePointer<Float>, _ layout: TokenLayout, into gradient: UnsafeMutablePointer<Float>
+  ) {
+    let out = pooledGradient.pointer
+    for record in 0..<layout.recordCount {
+      let row = logits.pointer + record * labelCount
+      Kernels.scale(out, weight, factor: row[0], count: width)
+      for label in 1..<max(labelCount, 1) {
+        Kernels.addScaled(out, weight + label * width, factor: row[label], count: width)
+      }
+      let length = layout.length(record)
+      Kernels.scale(out, out, factor: 1 / Float(length), count: width)
+      Kernels.fillRows(
+        gradient + layout.starts[record] * width, stride: width, rowCount: length, with: out,
+        columnCount: width)
+    }
+  }
+}

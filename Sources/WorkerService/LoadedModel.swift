@@ -1,0 +1,97 @@
+import Foundation
+import Hashing
+import ModelFormats
+import ServiceSupport
+import SystemIO
+import Tokenization
+import Training
+import Unlearning
+
+/// A backbone ready to work: weights mapped, tokenizer built.
+package struct LoadedModel: Sendable {
+  package let files: BackboneFiles
+  package let encoder: Encoder
+  package let tokenizer: WordPieceTokenizer
+
+  /// - Throws: `ServiceError` naming the file that is missing, damaged or of another kind.
+  package init(folder: String) throws {
+    files = try BackboneFiles(folder)
+    let weightsPath = "\(folder)/\(BackboneFiles.weightsName)"
+    do {
+      let file = try MappedFile(weightsPath)
+      encoder = try Encoder(
+        configuration: files.configuration, weights: SafetensorsFile(file.bytes, owner: file))
+    } catch {
+      throw ServiceError(
+        .badData, "\(weightsPath): \(error)", try: "fetch it again: ops/fetch-backbone")
+    }
+    let settings = try TokenizerSettings(folder: folder)
+    let vocabularyPath = "\(folder)/\(BackboneFiles.vocabularyName)"
+    do {
+      tokenizer = try WordPieceTokenizer(
+        vocabulary: try FileSystem.read(vocabularyPath),
+        lowercases: settings.do_lower_case ?? true, stripsAccents: settings.strip_accents,
+        tokenizesChineseCharacters: settings.tokenize_chinese_chars ?? true)
+    } catch {
+      throw ServiceError(
+        .badData, "\(vocabularyPath): \(error)", try: "fetch it again: ops/fetch-backbone")
+    }
+    guard tokenizer.vocabularyCount <= files.configuration.vocabularySize else {
+      throw ServiceError(
+        .badData,
+        "\(vocabularyPath) has \(tokenizer.vocabularyCount) words, the weights "
+          + "\(files.configuration.vocabularySize)",
+        try: "use the vocabulary that belongs to the weights")
+    }
+  }
+
+  /// Longest input: what is asked for, within what the backbone has positions for.
+  package func tokens(_ text: String, pair: String?, maximumTokens: Int) -> TokenSequence {
+    tokenizer.encode(
+      text, pair: pair, maximumTokens: min(maximumTokens, files.configuration.positionCount))
+  }
+
+  /// The fields of `tokenizer_config.json` that change tokens, by their published names.
+  private struct TokenizerSettings: Decodable {
+    var do_lower_case: Bool?
+    var strip_accents: Bool?
+    var tokenize_chinese_chars: Bool?
+
+    init(folder: String) throws {
+      let path = "\(folder)/\(BackboneFiles.tokenizerConfigurationName)"
+      guard FileSystem.exists(path) else { return }
+      do {
+        self = try JSONDecoder().decode(Self.self, from: Data(try FileSystem.read(path)))
+      } catch {
+        throw ServiceError(.badData, "\(path): \(error)", try: "fetch it again")
+      }
+    }
+  }
+}
+
+/// The bytes of a trained block: adapters of its layers, and its head.
+package enum BlockArtifact {
+  /// A PEFT adapter's tensor file, so that a stored block can be looked at with common tools.
+  package static func encode(_ adapters: [Adapter], _ head: ClassifierHead, _ recipe: TrainingRecipe)
+    -> [UInt8]
+  {
+    SafetensorsWriter.encode(
+      PEFTAdapter(
+        rank: recipe.rank, alpha: recipe.alpha, rankStabilized: recipe.rankStabilized,
+        adapters: adapters, head: head
+      ).tensors, metadata: [:])
+  }
+
+  package static func decode(_ bytes: [UInt8], _ recipe: TrainingRecipe) throws -> PEFTAdapter {
+    try decode(
+      bytes, rank: recipe.rank, alpha: recipe.alpha, rankStabilized: recipe.rankStabilized)
+  }
+
+  package static func decode(
+    _ bytes: [UInt8], rank: Int, alpha: Double, rankStabilized: Bool
+  ) throws -> PEFTAdapter {
+    let settings = PEFTAdapter(
+      rank: rank, alpha: alpha, rankStabilized: rankStabilized, adapters: [], head: nil)
+    return try PEFTAdapter(configuration: settings.encode().configuration, tensors: bytes)
+  }
+}
