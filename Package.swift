@@ -100,7 +100,7 @@ let package = Package(
     .testTarget(
       name: "TokenizationTests", dependencies: ["Tokenization", "Hashing"], swiftSettings: strict),
     .testTarget(
-      name: "DatasetsTests", dependencies: ["Datasets", "Unlearning", "Hashing"],
+      name: "DatasetsTests", dependencies: ["Datasets", "Unlearning", "Hashing", "ByteCoding"],
       swiftSettings: strict),
     .testTarget(
       name: "TrainingTests",
