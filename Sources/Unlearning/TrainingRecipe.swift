@@ -31,8 +31,8 @@ package struct TrainingRecipe: Codable, Equatable, Sendable {
 
   package init(
     labels: [String], targets: [ProjectionTarget] = [.query, .value], rank: Int = 8,
-    alpha: Double = 16, rankStabilized: Bool = true, epochs: Int = 3, batchSize: Int = 16,
-    learningRate: Double = 5e-4, headLearningRate: Double? = nil,
+    alpha: Double = 16, rankStabilized: Bool = true, epochs: Int = 3, batchSize: Int = 8,
+    learningRate: Double = 2e-3, headLearningRate: Double? = nil,
     schedule: LearningRateSchedule = .linear, warmup: Double = 0.06, weightDecay: Double = 0.01,
     maximumGradientNorm: Double = 1, maximumTokens: Int = 128
   ) {

@@ -1,0 +1,137 @@
+import CommandLineKit
+import CoordinatorService
+import CoordinatorAPI
+import Foundation
+import HTTP
+import ServiceSupport
+import SystemIO
+
+/// Talks to a run's coordinator for the verbs that need one.
+struct CoordinatorClient: Sendable {
+  private let address: NetworkAddress
+  private let token: String
+
+  /// The options every such verb has.
+  static let options = [
+    CommandOption(
+      "run", .path, placeholder: "FILE", default: "lethe.json5", environment: "LETHE_RUN",
+      help: "The run file; its directory says where the coordinator listens."),
+    CommandOption(
+      "coordinator", .text, placeholder: "HOST:PORT", environment: "LETHE_COORDINATOR",
+      help: "The coordinator's HTTP address, instead of a run file; needs --token-file."),
+    CommandOption(
+      "token-file", .path, placeholder: "FILE", environment: "LETHE_TOKEN_FILE",
+      help: "File with the bearer token; with a run file it is found by itself."),
+  ]
+
+  init(_ arguments: ParsedArguments) throws {
+    if let text = arguments.string(ifGiven: "coordinator") {
+      guard let address = NetworkAddress(text) else {
+        throw UserFacingError.usage("--coordinator is not host:port")
+      }
+      guard let path = arguments.string(ifGiven: "token-file") else {
+        throw UserFacingError.usage(
+          "--coordinator needs --token-file", try: "the token is in the run's directory")
+      }
+      try self.init(address: address, tokenPath: path)
+    } else {
+      let path = arguments.string("run")
+      let file = try readRunFile(path)
+      try self.init(directory: resolve(file.coordinator.directory, base: folder(of: path)))
+    }
+  }
+
+  init(directory: String) throws {
+    guard let endpoint = try Endpoint.read(from: directory),
+      let address = NetworkAddress(endpoint.http)
+    else {
+      throw ServiceError(
+        .unavailable, "no coordinator has run on \(directory)",
+        try: "start one: lethe up --run FILE")
+    }
+    try self.init(address: address, tokenPath: "\(directory)/token")
+  }
+
+  private init(address: NetworkAddress, tokenPath: String) throws {
+    self.address = address
+    token = String(decoding: try FileSystem.read(tokenPath), as: UTF8.self)
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+
+  func get<Value: Decodable>(_ path: String, timeoutSeconds: Int = 60) throws -> Value {
+    try decode(send("GET", path, [], timeoutSeconds))
+  }
+
+  func post<Value: Decodable>(
+    _ path: String, _ body: (some Encodable)? = Optional<Int>.none, timeoutSeconds: Int = 120
+  ) throws -> Value {
+    let bytes = try body.map { Array(try JSONEncoder().encode($0)) } ?? []
+    return try decode(send("POST", path, bytes, timeoutSeconds))
+  }
+
+  func artifact(_ digest: String) throws -> [UInt8] {
+    try send("GET", "/v1/artifacts?digest=\(digest)", [], 60)
+  }
+
+  private func send(_ method: String, _ path: String, _ body: [UInt8], _ timeoutSeconds: Int)
+    throws -> [UInt8]
+  {
+    let response: HTTPResponse
+    do {
+      response = try HTTPClient.send(
+        method, path, body: body, headers: ["Authorization": "Bearer \(token)"], to: address,
+        timeoutSeconds: timeoutSeconds)
+    } catch {
+      throw ServiceError(
+        .unavailable, "the coordinator at \(address) does not answer: \(error)",
+        try: "see whether it runs: lethe up --run FILE starts one")
+    }
+    guard response.status == 200 else {
+      let failure = try? JSONDecoder().decode(APIError.self, from: Data(response.body))
+      let kind: ServiceError.Kind =
+        switch response.status {
+        case 503: .unavailable
+        case 400, 404, 413: .badData
+        default: .failure
+        }
+      throw ServiceError(
+        kind, failure?.error ?? "the coordinator answered \(response.status)",
+        try: failure?.hint)
+    }
+    return response.body
+  }
+
+  private func decode<Value: Decodable>(_ bytes: [UInt8]) throws -> Value {
+    try JSONDecoder().decode(Value.self, from: Data(bytes))
+  }
+}
+
+/// Reads a run file, with its path in every complaint.
+func readRunFile(_ path: String) throws -> RunFile {
+  let bytes: [UInt8]
+  do {
+    bytes = try FileSystem.read(path)
+  } catch {
+    throw ServiceError(
+      .missingInput, "the run file cannot be read: \(error)",
+      try: "lethe init makes one; --run says where it is")
+  }
+  do {
+    return try RunFile.parse(bytes)
+  } catch {
+    throw ServiceError(.configuration, "\(path): \(error.message)", try: error.hint)
+  }
+}
+
+/// The folder that relative paths in a file start from.
+func folder(of path: String) -> String { FileSystem.directory(of: path) }
+
+/// Prints a result as JSON, or as the text made from it.
+func show<Value: Encodable>(
+  _ value: Value, _ arguments: ParsedArguments, _ console: Console, text: (Value) -> String
+) throws {
+  switch arguments.format {
+  case .json: try console.printJSON(value)
+  case .text, .table, .dot: try console.print(text(value))
+  }
+}

@@ -1,0 +1,159 @@
+import CommandLineKit
+import Foundation
+import Hashing
+import ServiceSupport
+import SystemIO
+import Unlearning
+
+let initCommand = Command(
+  name: "init", summary: "write a run file from a data set and a backbone",
+  discussion: """
+    Looks at the data and the backbone, checks both, and writes a commented JSON5 file that says \
+    everything about a run. Edit it before the first start; afterwards a run keeps what it was \
+    created with.
+    """,
+  options: [
+    CommandOption(
+      "data", .path, placeholder: "FILE", required: true, repeats: true,
+      help: "Records as .jsonl or .csv."),
+    CommandOption(
+      "backbone", .path, placeholder: "DIR", required: true,
+      help: "Folder with config.json, model.safetensors and vocab.txt."),
+    CommandOption(
+      "labels", .list(of: .text), help: "The classes in order; default: those of the data, sorted."),
+    CommandOption("name", .text, default: "run", help: "What the run is called."),
+    CommandOption("shards", .integer(1...4096), default: "3", help: "Ensemble members."),
+    CommandOption(
+      "slices", .integer(1...128), default: "3", help: "Parts of a shard, each with its layers."),
+    CommandOption(
+      "sequences", .integer(1...5040), default: "3", help: "Orders of the slices to train."),
+    CommandOption("seed", .integer(0...Int.max), default: "1", help: "Seed of the run."),
+    CommandOption(
+      "partition-key", .text, placeholder: "HEX",
+      help: "Key that places records; default: fresh random bytes."),
+    CommandOption("output", .path, default: "lethe.json5", help: "Where to write the file."),
+    CommandOption("force", .flag, help: "Replace a file that is there."),
+  ],
+  examples: [
+    Example(
+      "lethe init --data records.jsonl --backbone .cache/minilm",
+      "Writes lethe.json5 for these records.")
+  ]
+) { arguments, console in
+  let output = arguments.string("output")
+  guard arguments.flag("force") || !FileSystem.exists(output) else {
+    throw UserFacingError(
+      "the file is there already", at: output, try: "choose another --output, or add --force",
+      exitCode: .cannotWrite)
+  }
+  _ = try BackboneFiles(arguments.string("backbone"))
+  let declared = arguments.strings("labels").isEmpty ? nil : arguments.list("labels")
+  var found: Set<String> = []
+  var count = 0
+  for path in arguments.strings("data") {
+    let records = try readDataset(path, labels: declared)
+    count += records.count
+    found.formUnion(records.map(\.label))
+  }
+  let settings = RunFileText(
+    name: arguments.string("name"), backbone: absolute(arguments.string("backbone")),
+    data: arguments.strings("data").map(absolute), labels: declared ?? found.sorted(),
+    shards: arguments.integer("shards"), slices: arguments.integer("slices"),
+    sequences: arguments.integer("sequences"), seed: arguments.integer("seed"),
+    partitionKey: arguments.string(ifGiven: "partition-key")
+      ?? SystemRandom.bytes(count: 32).hex)
+  try FileSystem.replace(output, with: Array(settings.text.utf8))
+  try show(InitResult(runFile: output, records: count, labels: settings.labels), arguments, console)
+  {
+    """
+    wrote \($0.runFile): \($0.records) training records, \($0.labels.count) labels
+    next: lethe up --run \($0.runFile), and in another terminal lethe train --run \($0.runFile) --watch
+    """
+  }
+  return .ok
+}
+
+private struct InitResult: Encodable {
+  var runFile: String
+  var records: Int
+  var labels: [String]
+}
+
+/// A path that stays right wherever the run file lies.
+func absolute(_ path: String) -> String {
+  URL(fileURLWithPath: path).standardizedFileURL.path
+}
+
+/// The text of a new run file.
+struct RunFileText {
+  var name: String
+  var backbone: String
+  var data: [String]
+  var labels: [String]
+  var shards: Int
+  var slices: Int
+  var sequences: Int
+  var seed: Int
+  var partitionKey: String
+  var epochs = 3
+  var batchSize = 8
+  var learningRate = 2e-3
+  var repair = #"{ policy: "batched", quietSeconds: 5, maximumAgeSeconds: 60 }"#
+
+  var text: String {
+    """
+    // A Lethe run. After the first start only "coordinator" addresses may change: everything else
+    // shapes the blocks, and a changed run is a new run with a directory of its own.
+    {
+      name: \(quote(name)),
+      backbone: \(quote(backbone)),
+      data: [\(data.map(quote).joined(separator: ", "))],
+      // The classes, declared: a list collected from the records would itself have to forget.
+      labels: [\(labels.map(quote).joined(separator: ", "))],
+
+      // Ensemble members; slices of each, one group of layers per slice; orders of the slices.
+      shards: \(shards),
+      slices: \(slices),
+      sequences: \(sequences),
+      stageData: "cumulative", // or "disjoint"
+      seed: \(seed),
+      // Places records by HMAC-SHA256 of their ids. With the same key, and without a record, every
+      // other record keeps its place.
+      partitionKey: \(quote(partitionKey)),
+
+      training: {
+        targets: ["query", "value"], // also key, attention.output.dense, intermediate.dense, output.dense
+        rank: 8,
+        alpha: 16,
+        rankStabilized: true, // scale alpha / sqrt(rank)
+        epochs: \(epochs),
+        batchSize: \(batchSize),
+        learningRate: \(learningRate),
+        headLearningRate: \(10 * learningRate), // early stages see few records and need a fast head
+        schedule: "linear", // or "constant"
+        warmup: 0.06,
+        weightDecay: 0.01,
+        maximumGradientNorm: 1,
+        maximumTokens: 128,
+      },
+
+      // When masked blocks are retrained: eager, batched, depth (with depth: N), or manual.
+      repair: \(repair),
+
+      coordinator: {
+        directory: \(quote(name + ".lethe")),
+        workers: "127.0.0.1:0", // port 0: the system chooses, endpoint.json tells
+        http: "127.0.0.1:0",
+      },
+    }
+
+    """
+  }
+
+  /// JSON's way to write a string is also JSON5's.
+  private func quote(_ text: String) -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.withoutEscapingSlashes]
+    return (try? encoder.encode(text)).map { String(decoding: $0, as: UTF8.self) } ?? "\"\""
+  }
+}

@@ -1,0 +1,75 @@
+import CoordinatorService
+import Foundation
+import ServiceSupport
+import SystemIO
+
+/// A coordinator and workers as child processes.
+final class LocalProcesses {
+  private let runFile: String
+  private let directory: String
+  private let logPath: String?
+  private(set) var coordinator: Process
+  private(set) var workers: [Process] = []
+
+  /// Starts the coordinator and waits until it is ready.
+  ///
+  /// - Parameter logPath: Where the processes' standard error goes; `nil` leaves it to this one's.
+  init(runFile: String, directory: String, logPath: String? = nil) throws {
+    self.runFile = runFile
+    self.directory = directory
+    self.logPath = logPath
+    coordinator = Process()
+    try startCoordinator()
+  }
+
+  func startCoordinator() throws {
+    coordinator = try start(["coordinator", "--run", runFile])
+    let deadline = SystemClock.seconds + 60
+    while SystemClock.seconds < deadline {
+      if let endpoint = try Endpoint.read(from: directory),
+        endpoint.processIdentifier == coordinator.processIdentifier
+      {
+        return
+      }
+      guard coordinator.isRunning else { break }
+      SystemClock.sleep(seconds: 0.05)
+    }
+    throw ServiceError(
+      .unavailable, "the coordinator did not become ready",
+      try: logPath.map { "see \($0)" } ?? "its last lines above say why")
+  }
+
+  func startWorker() throws {
+    workers.append(try start(["worker", "--run", runFile]))
+  }
+
+  var coordinatorIsRunning: Bool { coordinator.isRunning }
+
+  func restartDeadWorkers() throws {
+    for index in workers.indices where !workers[index].isRunning {
+      workers[index] = try start(["worker", "--run", runFile])
+    }
+  }
+
+  func stopAll() {
+    for process in workers + [coordinator] where process.isRunning { process.terminate() }
+    for process in workers + [coordinator] { process.waitUntilExit() }
+    workers = []
+  }
+
+  private func start(_ arguments: [String]) throws -> Process {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    process.arguments = arguments
+    process.standardInput = FileHandle.nullDevice
+    if let logPath {
+      if !FileSystem.exists(logPath) { try FileSystem.replace(logPath, with: []) }
+      let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: logPath))
+      try handle.seekToEnd()
+      process.standardError = handle
+      process.standardOutput = handle
+    }
+    try process.run()
+    return process
+  }
+}

@@ -1,0 +1,205 @@
+import CommandLineKit
+import CoordinatorAPI
+import Foundation
+import ModelFormats
+import ServiceSupport
+import SystemIO
+import Training
+import WorkerService
+
+let predictCommand = Command(
+  name: "predict", summary: "classify texts, through the coordinator or alone",
+  discussion: """
+    Through the coordinator, every shard answers with its deepest unmasked prefix and the logits \
+    are averaged. With --backbone and --adapter no coordinator is needed.
+    """,
+  options: CoordinatorClient.options + [
+    CommandOption("text", .text, repeats: true, help: "A text to classify."),
+    CommandOption(
+      "file", .path, placeholder: "FILE", help: "JSONL with text, and id and text_pair if any."),
+    CommandOption(
+      "maximum-depth", .integer(1...128), placeholder: "N",
+      help: "Let no shard serve more blocks than this."),
+    CommandOption("backbone", .path, placeholder: "DIR", help: "Alone: the backbone's folder."),
+    CommandOption("adapter", .path, placeholder: "DIR", help: "Alone: a PEFT folder."),
+    CommandOption(
+      "labels", .list(of: .text), help: "Alone: names of the head's rows; default: their numbers."),
+    CommandOption(
+      "max-tokens", .integer(3...8192), default: "512", help: "Alone: longer texts are cut."),
+  ],
+  examples: [
+    Example("lethe predict --text \"a small bird\"", "Asks the running ensemble."),
+    Example(
+      "lethe predict --backbone DIR --adapter DIR --labels a,b --file texts.jsonl",
+      "Needs no coordinator."),
+  ], exitCodes: [.badData, .unavailable]
+) { arguments, console in
+  var records = arguments.strings("text").map { PredictionRequest.Item(text: $0) }
+  if let path = arguments.string(ifGiven: "file") { records += try readTexts(path) }
+  guard !records.isEmpty else {
+    throw UserFacingError.usage("no text was given", try: "--text TEXT or --file FILE")
+  }
+  let response: PredictionResponse
+  switch (arguments.string(ifGiven: "backbone"), arguments.string(ifGiven: "adapter")) {
+  case (let backbone?, let adapter?):
+    try pinNumerics()
+    response = try predictAlone(records, backbone: backbone, adapter: adapter, arguments)
+  case (nil, nil):
+    response = try predict(
+      records, CoordinatorClient(arguments),
+      maximumDepth: arguments.integer(ifGiven: "maximum-depth"))
+  default: throw UserFacingError.usage("--backbone and --adapter go together")
+  }
+  try show(response, arguments, console) { response in
+    response.predictions.map { item in
+      let shards = item.shards.map { "\($0.shard):\($0.depth)" }.joined(separator: " ")
+      return [item.id, item.label, shards.isEmpty ? nil : "(shard:depth \(shards))"]
+        .compactMap { $0 }.joined(separator: "\t")
+    }.joined(separator: "\n")
+  }
+  return .ok
+}
+
+/// Asks the coordinator in portions, so that no single answer takes long.
+func predict(
+  _ records: [PredictionRequest.Item], _ client: CoordinatorClient, maximumDepth: Int? = nil
+) throws -> PredictionResponse {
+  var predictions: [PredictionResponse.Item] = []
+  for start in stride(from: 0, to: records.count, by: 64) {
+    let portion = Array(records[start..<min(start + 64, records.count)])
+    let response: PredictionResponse = try client.post(
+      "/v1/predictions", PredictionRequest(records: portion, maximumDepth: maximumDepth))
+    predictions += response.predictions
+  }
+  return PredictionResponse(predictions: predictions)
+}
+
+private func predictAlone(
+  _ records: [PredictionRequest.Item], backbone: String, adapter: String,
+  _ arguments: ParsedArguments
+) throws -> PredictionResponse {
+  let model = try LoadedModel(folder: backbone)
+  let adapter = try readAdapter(adapter)
+  guard let head = adapter.head else {
+    throw ServiceError(
+      .badData, "the adapter has no classifier head", try: "save it with its classifier")
+  }
+  let labels =
+    arguments.strings("labels").isEmpty
+    ? (0..<head.labelCount).map(String.init) : arguments.list("labels")
+  guard labels.count == head.labelCount else {
+    throw UserFacingError.usage(
+      "--labels names \(labels.count) classes, the head has \(head.labelCount)")
+  }
+  let sequences = records.map {
+    model.tokens($0.text, pair: $0.textPair, maximumTokens: arguments.integer("max-tokens"))
+  }
+  let logits: [[Float]]
+  do {
+    logits = try model.encoder.logits(of: sequences, adapters: adapter.adapters, head: head)
+  } catch {
+    throw ServiceError(
+      .badData, "the adapter does not fit the backbone: \(error)",
+      try: "use the backbone it was trained on")
+  }
+  return PredictionResponse(
+    predictions: zip(records, logits).map { record, row in
+      let best = row.indices.max { row[$0] < row[$1] || (row[$0] == row[$1] && $0 > $1) }
+      return PredictionResponse.Item(
+        id: record.id, label: best.map { labels[$0] } ?? "", logits: row.map(Double.init),
+        shards: [])
+    })
+}
+
+/// Reads texts to classify: lines of JSON that need no label.
+func readTexts(_ path: String) throws -> [PredictionRequest.Item] {
+  let bytes: [UInt8]
+  do {
+    bytes = try FileSystem.read(path)
+  } catch {
+    throw ServiceError(error, while: "reading the texts")
+  }
+  var items: [PredictionRequest.Item] = []
+  for (index, line) in bytes.split(separator: UInt8(ascii: "\n")).enumerated() {
+    do {
+      items.append(
+        try JSONDecoder().decode(PredictionRequest.Item.self, from: Data(line)))
+    } catch {
+      throw ServiceError(
+        .badData, "\(path):\(index + 1): not a JSON object with a text",
+        try: #"write {"id":"…","text":"…"} on each line"#)
+    }
+  }
+  guard !items.isEmpty else {
+    throw ServiceError(.badData, "\(path) is empty", try: "write one JSON object a line")
+  }
+  return items
+}
+
+let exportCommand = Command(
+  name: "export", summary: "write what a shard serves as a PEFT folder",
+  options: CoordinatorClient.options + [
+    CommandOption("shard", .integer(0...4095), placeholder: "N", help: "The shard."),
+    CommandOption("all", .flag, help: "Every shard, each into a folder shard-N of its own."),
+    CommandOption("output", .path, placeholder: "DIR", required: true, help: "Where to write."),
+  ],
+  examples: [Example("lethe export --shard 0 --output shard0", "A folder that PEFT loads.")],
+  exitCodes: [.unavailable]
+) { arguments, console in
+  let client = try CoordinatorClient(arguments)
+  let output = arguments.string("output")
+  var exported: [ExportResult.Item] = []
+  if arguments.flag("all") {
+    let status: RunStatus = try client.get("/v1/status")
+    for shard in status.shards where shard.depth > 0 {
+      exported.append(try export(shard.shard, to: "\(output)/shard-\(shard.shard)", client))
+    }
+  } else if let shard = arguments.integer(ifGiven: "shard") {
+    exported.append(try export(shard, to: output, client))
+  } else {
+    throw UserFacingError.usage("neither --shard nor --all was given")
+  }
+  try show(ExportResult(exported: exported), arguments, console) {
+    $0.exported.map {
+      "shard \($0.shard): sequence \($0.sequence), depth \($0.depth) → \($0.output)"
+    }.joined(separator: "\n")
+  }
+  return .ok
+}
+
+private struct ExportResult: Encodable {
+  struct Item: Encodable {
+    var shard: Int
+    var sequence: Int
+    var depth: Int
+    var output: String
+  }
+
+  var exported: [Item]
+}
+
+private func export(_ shard: Int, to folder: String, _ client: CoordinatorClient) throws
+  -> ExportResult.Item
+{
+  let lineage: ShardLineage = try client.get("/v1/lineage/shards/\(shard)")
+  let recipe: RecipeDescription = try client.get("/v1/recipe")
+  // The deepest, ties to the lowest sequence: what the shard serves.
+  guard let served = lineage.sequences.max(by: { ($0.depth, -$0.sequence) < ($1.depth, -$1.sequence) }),
+    served.depth > 0
+  else {
+    throw ServiceError(
+      .unavailable, "shard \(shard) serves nothing now", try: "wait for training or repair")
+  }
+  let blocks = try served.blocks.prefix(served.depth).map { block in
+    try BlockArtifact.decode(
+      client.artifact(block.artifact ?? ""), rank: recipe.rank, alpha: recipe.alpha,
+      rankStabilized: recipe.rankStabilized)
+  }
+  try writeAdapter(
+    PEFTAdapter(
+      rank: recipe.rank, alpha: recipe.alpha, rankStabilized: recipe.rankStabilized,
+      adapters: blocks.flatMap(\.adapters), head: blocks.last?.head),
+    to: folder)
+  return ExportResult.Item(
+    shard: shard, sequence: served.sequence, depth: served.depth, output: folder)
+}

@@ -1,0 +1,357 @@
+import CommandLineKit
+import CoordinatorAPI
+import Foundation
+import HTTP
+import ServiceSupport
+import SystemIO
+
+let trainCommand = Command(
+  name: "train", summary: "start training, or repair everything masked by now",
+  discussion: "Returns at once; with --watch it follows until every block stands.",
+  options: CoordinatorClient.options + [
+    CommandOption("watch", .flag, help: "Follow with a progress bar until nothing is missing."),
+    CommandOption(
+      "timeout", .number(0...1e9), placeholder: "SECONDS", default: "86400",
+      help: "With --watch: give up after this long (exit 75)."),
+  ], exitCodes: [.unavailable, .tryLater]
+) { arguments, console in
+  let client = try CoordinatorClient(arguments)
+  var status: RunStatus = try client.post("/v1/train")
+  if arguments.flag("watch") {
+    status = try watch(client, console, timeoutSeconds: arguments.number("timeout"))
+  }
+  try show(status, arguments, console, text: statusText)
+  return .ok
+}
+
+/// Follows training until every block stands.
+///
+/// - Throws: `ServiceError` if time runs out or what is missing can't be trained any more.
+@discardableResult
+func watch(_ client: CoordinatorClient, _ console: Console, timeoutSeconds: Double) throws
+  -> RunStatus
+{
+  let deadline = SystemClock.seconds + timeoutSeconds
+  var status: RunStatus = try client.get("/v1/status")
+  let progress = console.progress("training", total: status.blocks, unit: "blocks")
+  defer { progress.finish() }
+  while true {
+    progress.update(completed: status.blocksTrained)
+    if status.blocksTrained == status.blocks { return status }
+    if let stuck = status.waiting.keys.sorted().first(where: {
+      $0.hasPrefix("poisoned") || $0 == "quarantined"
+    }), status.blocksTraining == 0 {
+      throw ServiceError(
+        .failure, "training stopped: \(stuck)",
+        try: "mend the cause, then run lethe train again: it gives such blocks new attempts")
+    }
+    guard SystemClock.seconds < deadline else {
+      let reasons = status.waiting.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+      throw ServiceError(
+        .tryLater, "not all blocks stand yet; waiting: \(reasons.joined(separator: ", "))",
+        try: "lethe status shows what each waits for")
+    }
+    SystemClock.sleep(seconds: 0.2)
+    status = try client.get("/v1/status")
+  }
+}
+
+let statusCommand = Command(
+  name: "status", summary: "show depth by shard, queue, workers, and why anything waits",
+  options: CoordinatorClient.options, exitCodes: [.unavailable]
+) { arguments, console in
+  try show(
+    CoordinatorClient(arguments).get("/v1/status") as RunStatus, arguments, console,
+    text: statusText)
+  return .ok
+}
+
+func statusText(_ status: RunStatus) -> String {
+  var lines = [
+    "run \(status.run) at journal \(status.journalSequence): \(status.records) records, "
+      + "\(status.deleted) deleted, \(status.deletionsPending) deletions in progress",
+    "blocks: \(status.blocksTrained) of \(status.blocks) trained, \(status.blocksMasked) masked, "
+      + "\(status.blocksTraining) training",
+  ]
+  for (reason, count) in status.waiting.sorted(by: { $0.key < $1.key }) {
+    lines.append("  \(count) waiting: \(reason)")
+  }
+  var shards = TextTable([.left("shard"), .right("records"), .left("serves"), .left("sequences")])
+  for shard in status.shards {
+    let bar =
+      String(repeating: "█", count: shard.depth)
+      + String(repeating: "░", count: status.fullDepth - shard.depth)
+    shards.append([
+      "\(shard.shard)", "\(shard.records)", "\(bar) \(shard.depth)/\(status.fullDepth)",
+      shard.sequenceDepths.map(String.init).joined(separator: " "),
+    ])
+  }
+  lines.append(shards.text)
+  if status.workers.isEmpty {
+    lines.append("no workers: start one with lethe worker")
+  } else {
+    var workers = TextTable([.left("worker"), .left("roles"), .left("now")])
+    for worker in status.workers {
+      let now =
+        worker.training.map {
+          "training block \($0), step \(worker.step ?? 0) of \(worker.totalSteps ?? 0)"
+        } ?? worker.reason ?? "idle"
+      workers.append([worker.name, worker.roles.joined(separator: ","), now])
+    }
+    lines.append(workers.text)
+  }
+  if !status.stages.isEmpty { lines.append(speedText(status.stages)) }
+  for alarm in status.alarms { lines.append("ALARM: \(alarm)") }
+  return lines.joined(separator: "\n")
+}
+
+func speedText(_ stages: [RunStatus.StageSpeed]) -> String {
+  var table = TextTable([
+    .left("stage"), .left("layers"), .right("blocks"), .right("examples/s"), .right("in GEMM"),
+  ])
+  for stage in stages {
+    table.append([
+      "\(stage.stage)", stage.layers.map(String.init).joined(separator: ","), "\(stage.blocks)",
+      Humanized.fixed(stage.examplesPerSecond, digits: 0),
+      Humanized.fixed(100 * stage.gemmShare, digits: 0) + " %",
+    ])
+  }
+  return table.text
+}
+
+// MARK: - Deletion
+
+let deleteCommand = Command(
+  name: "delete", summary: "delete records by id",
+  discussion: """
+    Answers once the deletion is on disk and no served block depends on the records. Every id has \
+    its own outcome; unknown ids change nothing, and an id deleted before is a duplicate.
+    """,
+  arguments: [Argument("id", arity: .any, help: "Record ids.")],
+  options: CoordinatorClient.options + [
+    CommandOption("from", .path, placeholder: "FILE", help: "File with one id a line; - is stdin."),
+    CommandOption(
+      "wait", .choice(["masked", "purged", "repaired"]), default: "masked",
+      help: "Which state to wait for."),
+    CommandOption(
+      "timeout", .number(0...1e9), placeholder: "SECONDS", default: "3600",
+      help: "Give up waiting after this long (exit 75); the deletion itself stands."),
+  ],
+  examples: [
+    Example("lethe delete n01740131", "One record, masked when it returns."),
+    Example("lethe delete --from ids.txt --wait repaired", "Many, until their blocks stand again."),
+  ], exitCodes: [.badData, .unavailable, .tryLater]
+) { arguments, console in
+  var ids = arguments.strings("id")
+  if let path = arguments.string(ifGiven: "from") {
+    let bytes = path == "-" ? Array(FileHandle.standardInput.readDataToEndOfFile())
+      : try FileSystem.read(path)
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+      throw ServiceError(.badData, "\(path) is not UTF-8", try: "write one id a line")
+    }
+    ids += text.split(whereSeparator: \.isNewline).map(String.init)
+  }
+  guard !ids.isEmpty else {
+    throw UserFacingError.usage("no id was given", try: "lethe delete ID, or --from FILE")
+  }
+  let client = try CoordinatorClient(arguments)
+  var response: DeletionResponse = try client.post("/v1/deletions", DeletionRequest(ids: ids))
+  try waitFor(arguments.string("wait"), &response, client, arguments.number("timeout"))
+  try show(response, arguments, console) { response in
+    var table = TextTable([
+      .left("id"), .left("outcome"), .left("state"), .right("blocks masked"), .right("after ms"),
+    ])
+    for item in response.requests {
+      table.append([
+        item.id, item.outcome.rawValue, item.state, "\(item.blocksMasked)",
+        Humanized.fixed(item.acknowledgedAfterMs, digits: 1),
+      ])
+    }
+    return table.text
+  }
+  let isRefused = response.requests.contains { $0.outcome == .unknown || $0.outcome == .invalid }
+  return isRefused ? .badData : .ok
+}
+
+private func waitFor(
+  _ state: String, _ response: inout DeletionResponse, _ client: CoordinatorClient,
+  _ timeoutSeconds: Double
+) throws {
+  let order = ["masked", "purged", "repaired"]
+  let wanted = order.firstIndex(of: state) ?? 0
+  let numbers = Set(response.requests.compactMap(\.deletion))
+  let deadline = SystemClock.seconds + timeoutSeconds
+  while !numbers.isEmpty {
+    let list: DeletionList = try client.get("/v1/deletions")
+    let states = Dictionary(uniqueKeysWithValues: list.deletions.map { ($0.deletion, $0.state) })
+    for index in response.requests.indices {
+      if let number = response.requests[index].deletion, let state = states[number] {
+        response.requests[index].state = state
+      }
+    }
+    if numbers.allSatisfy({ order.firstIndex(of: states[$0] ?? "") ?? 0 >= wanted }) { return }
+    guard SystemClock.seconds < deadline else {
+      throw ServiceError(
+        .tryLater, "the deletion is masked, but not \(state) yet",
+        try: "lethe deletions shows how far it is; lethe status what it waits for")
+    }
+    SystemClock.sleep(seconds: 0.1)
+  }
+}
+
+let deletionsCommand = Command(
+  name: "deletions", summary: "list deletions and the times of their states",
+  options: CoordinatorClient.options, exitCodes: [.unavailable]
+) { arguments, console in
+  let list: DeletionList = try CoordinatorClient(arguments).get("/v1/deletions")
+  try show(list, arguments, console) { list in
+    guard !list.deletions.isEmpty else { return "no deletions" }
+    var table = TextTable([
+      .right("deletion"), .right("records"), .left("state"), .right("blocks masked"),
+      .left("masked"), .left("purged"), .left("repaired"),
+    ])
+    for item in list.deletions {
+      table.append([
+        "\(item.deletion)", "\(item.records)", item.state, "\(item.blocksMasked)", item.maskedAt,
+        item.purgedAt ?? "-", item.repairedAt ?? "-",
+      ])
+    }
+    return table.text
+  }
+  return .ok
+}
+
+// MARK: - Lineage
+
+private let atOption = CommandOption(
+  "at", .integer(2...Int.max), placeholder: "SEQ",
+  help: "As of an earlier journal sequence; default: now.")
+
+let lineageCommand = Command(
+  name: "lineage", summary: "which blocks saw a record, and what a block was made from",
+  verbs: [
+    Command(
+      name: "record", summary: "where a record lies and which blocks depend on it",
+      arguments: [Argument("id", help: "The record's id.")],
+      options: CoordinatorClient.options + [atOption], exitCodes: [.unavailable]
+    ) { arguments, console in
+      let id = arguments.string("id").percentEncoded
+      let lineage: RecordLineage = try CoordinatorClient(arguments).get(
+        "/v1/lineage/records?id=\(id)" + at(arguments, "&"))
+      try show(lineage, arguments, console) { lineage in
+        guard lineage.state == "live" else { return lineage.state }
+        return (["live in shard \(lineage.shard ?? 0), slice \(lineage.slice ?? 0)"]
+          + lineage.blocks.map { "  block \($0)" }).joined(separator: "\n")
+      }
+      return .ok
+    },
+    Command(
+      name: "shard", summary: "a shard's slices, sequences and blocks",
+      arguments: [Argument("number", .integer(0...Int.max), help: "The shard.")],
+      options: CoordinatorClient.options + [atOption], formats: [.table, .json, .dot],
+      exitCodes: [.unavailable]
+    ) { arguments, console in
+      let lineage: ShardLineage = try CoordinatorClient(arguments).get(
+        "/v1/lineage/shards/\(arguments.integer("number"))" + at(arguments, "?"))
+      try show(lineage, arguments, console) {
+        arguments.format == .dot ? dotText($0) : shardText($0)
+      }
+      return .ok
+    },
+    Command(
+      name: "block", summary: "everything that shaped one block",
+      arguments: [Argument("key", help: "The block's key, or its first digits.")],
+      options: CoordinatorClient.options + [atOption], exitCodes: [.unavailable, .badData]
+    ) { arguments, console in
+      let lineage: BlockLineage = try CoordinatorClient(arguments).get(
+        "/v1/lineage/blocks/\(arguments.string("key").percentEncoded)" + at(arguments, "?"))
+      try show(lineage, arguments, console, text: blockText)
+      return .ok
+    },
+  ])
+
+private func at(_ arguments: ParsedArguments, _ separator: String) -> String {
+  arguments.integer(ifGiven: "at").map { "\(separator)at=\($0)" } ?? ""
+}
+
+func shardText(_ lineage: ShardLineage) -> String {
+  let slices = lineage.slices.map { "slice \($0.slice): \($0.records)" }
+  var table = TextTable([
+    .left("sequence"), .left("stage"), .left("layers"), .left("slices"), .left("state"),
+    .left("key"), .left("artifact"),
+  ])
+  for sequence in lineage.sequences {
+    for block in sequence.blocks {
+      table.append([
+        block.stage == 1 ? "\(sequence.sequence) \(sequence.order)" : "", "\(block.stage)",
+        block.layers.map(String.init).joined(separator: ","),
+        block.slices.map(String.init).joined(separator: ","),
+        block.reason.map { "\(block.state): \($0)" } ?? block.state,
+        String(block.key?.prefix(12) ?? "-"), String(block.artifact?.prefix(12) ?? "-"),
+      ])
+    }
+  }
+  return "shard \(lineage.shard)  records by \(slices.joined(separator: ", "))\n\(table.text)"
+}
+
+func dotText(_ lineage: ShardLineage) -> String {
+  var lines = ["digraph shard\(lineage.shard) {", "  rankdir=LR; node [shape=box];"]
+  for slice in lineage.slices {
+    lines.append("  slice\(slice.slice) [label=\"slice \(slice.slice)\\n\(slice.records) records\"];")
+  }
+  for sequence in lineage.sequences {
+    for block in sequence.blocks {
+      let name = "b\(sequence.sequence)_\(block.stage)"
+      let colour = block.state == "trained" ? "palegreen" : "lightgrey"
+      lines.append(
+        "  \(name) [style=filled fillcolor=\(colour) label=\"sequence \(sequence.sequence) "
+          + "stage \(block.stage)\\nlayers \(block.layers)\\n\(block.state)\"];")
+      if block.stage > 1 { lines.append("  b\(sequence.sequence)_\(block.stage - 1) -> \(name);") }
+      for slice in block.slices { lines.append("  slice\(slice) -> \(name) [style=dotted];") }
+    }
+  }
+  return (lines + ["}"]).joined(separator: "\n")
+}
+
+func blockText(_ block: BlockLineage) -> String {
+  var lines = [
+    "block \(block.key)",
+    "  shard \(block.shard), sequence \(block.sequence), stage \(block.stage), layers "
+      + block.layers.map(String.init).joined(separator: ","),
+    "  state     \(block.state)\(block.reason.map { ": \($0)" } ?? "")",
+    "  artifact  \(block.artifact ?? "-")",
+    "  parent    \(block.parent ?? "-")",
+    "  seed      \(block.seed)",
+    "  recipe    \(block.recipe)",
+    "  backbone  \(block.backbone)",
+    "  class     \(block.numericClass)",
+  ]
+  for slice in block.slices {
+    lines.append("  slice \(slice.slice)   \(slice.digest) (\(slice.records) records)")
+  }
+  for child in block.children { lines.append("  child     \(child)") }
+  if let worker = block.worker, let time = block.trainedAt {
+    lines.append(
+      "  trained   \(time) by \(worker): \(block.steps ?? 0) steps, "
+        + "\(Humanized.fixed(block.examplesPerSecond ?? 0, digits: 0)) examples/s, "
+        + "\(Humanized.fixed(100 * (block.gemmShare ?? 0), digits: 0)) % in GEMM, "
+        + "last loss \(Humanized.fixed(block.finalLoss ?? 0, digits: 4))")
+  }
+  return lines.joined(separator: "\n")
+}
+
+// MARK: - Verification
+
+let verifyCommand = Command(
+  name: "verify", summary: "recompute every key from the records on disk, every artifact's digest",
+  discussion: "Exit 0 only if there is no problem.",
+  options: CoordinatorClient.options, exitCodes: [.unavailable]
+) { arguments, console in
+  let report: VerificationReport = try CoordinatorClient(arguments).post(
+    "/v1/verify", timeoutSeconds: 3600)
+  try show(report, arguments, console) { report in
+    (["\(report.blocksChecked) blocks checked, \(report.keysMatch) keys match"]
+      + report.problems.map { "PROBLEM: \($0)" }).joined(separator: "\n")
+  }
+  return report.problems.isEmpty ? .ok : .failure
+}

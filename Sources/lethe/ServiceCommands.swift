@@ -1,0 +1,121 @@
+import CommandLineKit
+import CoordinatorCore
+import CoordinatorService
+import Foundation
+import Numerics
+import ServiceSupport
+import SystemIO
+import WorkerService
+
+private let runOption = CommandOption(
+  "run", .path, placeholder: "FILE", default: "lethe.json5", environment: "LETHE_RUN",
+  help: "The run file.")
+
+let coordinatorCommand = Command(
+  name: "coordinator", summary: "own a run: journal, leases, deletions, predictions",
+  discussion: """
+    Creates the run on its first start, continues it on every later one, whatever ended the \
+    process before. Listens on loopback. Stop it with SIGTERM or Ctrl-C; nothing is lost by kill -9.
+    """,
+  options: [runOption], exitCodes: [.configuration, .unavailable, .badData]
+) { arguments, _ in
+  let path = arguments.string("run")
+  let service = try CoordinatorService(try readRunFile(path), base: folder(of: path))
+  try service.run()
+  return .ok
+}
+
+let workerCommand = Command(
+  name: "worker", summary: "train leased blocks and answer predictions",
+  discussion: """
+    Connects to a coordinator and stays with it; keeps nothing on disk. The process pins its BLAS \
+    kernel and one thread before it begins, so that equal machines give equal bits.
+    """,
+  options: [
+    CommandOption(
+      "coordinator", .text, placeholder: "HOST:PORT",
+      help: "Where the coordinator listens for workers; default: what --run's directory says."),
+    runOption,
+    CommandOption(
+      "backbone", .path, placeholder: "DIR", help: "The backbone; default: the run file's."),
+    CommandOption(
+      "role", .choice(["all", "train", "serve"]), default: "all", help: "What to work at."),
+  ], exitCodes: [.configuration, .unavailable]
+) { arguments, _ in
+  try pinNumerics()
+  let path = arguments.string("run")
+  var address = arguments.string(ifGiven: "coordinator")
+  var backbone = arguments.string(ifGiven: "backbone")
+  if address == nil || backbone == nil {
+    let file = try readRunFile(path)
+    backbone = backbone ?? resolve(file.backbone, base: folder(of: path))
+    let directory = resolve(file.coordinator.directory, base: folder(of: path))
+    address = try address ?? Endpoint.read(from: directory)?.workers
+  }
+  guard let address, let target = NetworkAddress(address), let backbone else {
+    throw ServiceError(
+      .unavailable, "it is not known where the coordinator listens",
+      try: "start the coordinator first, or give --coordinator HOST:PORT")
+  }
+  let roles: Set<WorkerRole> =
+    switch arguments.string("role") {
+    case "train": [.train]
+    case "serve": [.serve]
+    default: [.train, .serve]
+    }
+  try WorkerService(
+    WorkerService.Settings(coordinator: target, backboneFolder: backbone, roles: roles)
+  ).run()
+  return .ok
+}
+
+let upCommand = Command(
+  name: "up", summary: "run a coordinator and workers on this machine",
+  discussion: """
+    The embedded default: one coordinator and N workers as processes of their own. Ends them all \
+    on Ctrl-C, or when the coordinator ends. A worker that dies is started again.
+    """,
+  options: [
+    runOption,
+    CommandOption("workers", .integer(1...64), default: "2", help: "Worker processes."),
+  ],
+  examples: [Example("lethe up --run lethe.json5 --workers 2", "Everything on this machine.")]
+) { arguments, console in
+  let path = arguments.string("run")
+  let file = try readRunFile(path)
+  let directory = resolve(file.coordinator.directory, base: folder(of: path))
+  let processes = try LocalProcesses(runFile: path, directory: directory)
+  for _ in 0..<arguments.integer("workers") { try processes.startWorker() }
+  console.note("run \(file.name): coordinator and \(arguments.integer("workers")) workers are up")
+  console.note("next: lethe train --run \(path) --watch")
+  signal(SIGINT, SIG_IGN)
+  signal(SIGTERM, SIG_IGN)
+  let stopped = Promise<Int32>()
+  let sources = [SIGINT, SIGTERM].map { number in
+    let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+    source.setEventHandler { stopped.fulfil(0) }
+    source.resume()
+    return source
+  }
+  defer { for source in sources { source.cancel() } }
+  while stopped.wait(seconds: 1) == nil {
+    guard processes.coordinatorIsRunning else {
+      processes.stopAll()
+      throw ServiceError(.failure, "the coordinator ended", try: "its last lines above say why")
+    }
+    try processes.restartDeadWorkers()
+  }
+  processes.stopAll()
+  return .ok
+}
+
+/// Makes sure that this process's BLAS is the run's kind: pinned kernel, one thread.
+///
+/// OpenBLAS reads its environment while it is loaded, before `main`; so the program starts itself
+/// again with what is missing.
+func pinNumerics() throws {
+  let missing = NumericEnvironment.missing(from: ProcessInfo.processInfo.environment)
+  guard !missing.isEmpty else { return }
+  let variables = Dictionary(uniqueKeysWithValues: missing.map { ($0.name, $0.value) })
+  throw ServiceError(SystemProcess.restart(settingEnvironment: variables), while: "pinning BLAS")
+}
