@@ -36,7 +36,6 @@ let package = Package(
       name: "Training", dependencies: ["Numerics", "ModelFormats", "Unlearning", "Hashing"],
       swiftSettings: vectorised),
 
-    .executableTarget(name: "enginebench", dependencies: ["Training", "ModelFormats", "Numerics", "Unlearning", "Hashing"], swiftSettings: strict),
     .testTarget(name: "HashingTests", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
     .testTarget(
       name: "ModelFormatsTests", dependencies: ["ModelFormats", "Unlearning"],
