@@ -103,6 +103,15 @@ let package = Package(
       name: "DatasetsTests", dependencies: ["Datasets", "Unlearning", "Hashing", "ByteCoding"],
       swiftSettings: strict),
     .testTarget(
+      name: "ModelFormatsTests", dependencies: ["ModelFormats", "Unlearning"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "NumericsTests", dependencies: ["Numerics", "Hashing"], swiftSettings: strict),
+    .testTarget(
+      name: "EndToEndTests",
+      dependencies: ["CoordinatorAPI", "Unlearning", "Hashing", "Datasets"],
+      swiftSettings: strict),
+    .testTarget(
       name: "TrainingTests",
       dependencies: [
         "Training", "Numerics", "ModelFormats", "Tokenization", "Unlearning", "Hashing",

@@ -177,10 +177,11 @@ extension CoordinatorService {
     guard maximumDepth >= 1 else { throw APIFailure(400, "maximumDepth is below 1") }
     let inputs = request.records.map { PredictionInput(text: $0.text, textPair: $0.textPair) }
     let deadline = SystemClock.seconds + Self.predictionDeadlineSeconds
-    var turn = Int(predictionTurn.withLock { turn in
-      turn &+= 1
-      return turn
-    })
+    var turn = Int(
+      predictionTurn.withLock { turn in
+        turn &+= 1
+        return turn
+      })
     var reason = "no worker that serves predictions is connected"
     var attempt = 0
     while SystemClock.seconds < deadline, attempt < 20 {

@@ -294,7 +294,9 @@ extension CoordinatorService {
             }
           }
         }
-        if orphans.isEmpty { return loop.post(.purgeFinished(throughDeletion: order.throughDeletion)) }
+        if orphans.isEmpty {
+          return loop.post(.purgeFinished(throughDeletion: order.throughDeletion))
+        }
       } catch {
         log.write("purge_failed", "\(error); trying again")
       }

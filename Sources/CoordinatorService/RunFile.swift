@@ -150,7 +150,8 @@ extension RunFile {
   {
     guard let partitionKey = Array(hex: partitionKey), partitionKey.count >= 16 else {
       throw RunFileError(
-        "partitionKey is not at least 16 bytes of hexadecimal", try: "copy it from another run file")
+        "partitionKey is not at least 16 bytes of hexadecimal", try: "copy it from another run file"
+      )
     }
     let run = RunDescription(
       name: name, shardCount: shards, sliceCount: slices, sequenceCount: sequences,

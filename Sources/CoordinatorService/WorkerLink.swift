@@ -13,7 +13,8 @@ final class WorkerLink: Sendable {
   private let connection: TCPConnection
   private let outgoing = Mailbox<Frame>(limit: 1024)
   /// Questions to the worker that wait for their answers, by request number.
-  private let questions = Guarded<(last: UInt64, waiting: [UInt64: Promise<WireMessage?>])>((0, [:]))
+  private let questions = Guarded<(last: UInt64, waiting: [UInt64: Promise<WireMessage?>])>(
+    (0, [:]))
 
   init(id: WorkerID, _ connection: TCPConnection) {
     self.id = id

@@ -129,7 +129,10 @@ extension StringProtocol {
     var text = ""
     for byte in utf8 {
       let scalar = Unicode.Scalar(byte)
-      if byte < 128, Character(scalar).isLetter || Character(scalar).isNumber || "-._~".unicodeScalars.contains(scalar) {
+      if byte < 128,
+        Character(scalar).isLetter || Character(scalar).isNumber
+          || "-._~".unicodeScalars.contains(scalar)
+      {
         text.unicodeScalars.append(scalar)
       } else {
         let digits = String(byte, radix: 16, uppercase: true)

@@ -4,8 +4,8 @@ extension Kernels {
 
   /// Replaces each row of scores by its softmax.
   ///
-  /// Rows are `paddedWidth(width)` apart. The padding is overwritten; it adds less than 2⁻¹²⁰ to a
-  /// sum of at least one, so it changes no bit of the result.
+  /// Rows are `paddedWidth(width)` apart. The padding ends as zero; meanwhile it adds less than 2⁻¹²⁰
+  /// to a sum of at least one, so it changes no bit of the result.
   package static func softmax(_ scores: Output, rowCount: Int, width: Int) {
     let stride = paddedWidth(width)
     for row in 0..<rowCount {
@@ -28,6 +28,8 @@ extension Kernels {
       }
       let factor = 1 / sum(total)
       for column in 0..<stride { line[column] = line[column] * factor }
+      // Left as they are, they would be denormal numbers, which are slow wherever they turn up.
+      for column in width..<stride { line[column] = 0 }
     }
   }
 

@@ -1,7 +1,6 @@
-import Tokenization
-
 package import ModelFormats
 internal import Numerics
+import Tokenization
 
 extension AdaptedEncoder {
   /// Tokens of a stretch: whole records until there are at least that many.

@@ -1,7 +1,6 @@
-import Tokenization
-
 package import ModelFormats
 internal import Numerics
+import Tokenization
 internal import Unlearning
 
 /// An encoder with frozen adapters folded in, ready to be asked.

@@ -38,6 +38,10 @@ extension BlockTrainer {
         try onStep(TrainingProgress(step: step, totalStepCount: total, loss: loss))
       }
     }
+    // The last step has no loss after it that would show a number lost.
+    guard parameters.array.allSatisfy(\.isFinite) else {
+      throw TrainingError.notFinite(step: optimizer.stepsDone)
+    }
     let (adapters, head) = current
     return TrainedBlock(adapters: adapters, head: head, losses: losses, statistics: statistics)
   }

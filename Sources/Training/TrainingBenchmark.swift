@@ -1,8 +1,7 @@
-import Tokenization
-
 internal import Hashing
 internal import ModelFormats
 internal import Numerics
+import Tokenization
 internal import Unlearning
 
 /// Measures training speed on made-up tokens: one layer a stage, LoRA on query and value, rank 16.

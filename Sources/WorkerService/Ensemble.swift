@@ -28,7 +28,9 @@ struct Ensemble {
   ) throws -> [ShardedPrediction] {
     let wanted = Set(view.map(\.artifacts))
     // Two views alternate while someone asks for a smaller depth; more are not worth the memory.
-    if members.count > 4 * max(wanted.count, 1) { members = members.filter { wanted.contains($0.key) } }
+    if members.count > 4 * max(wanted.count, 1) {
+      members = members.filter { wanted.contains($0.key) }
+    }
     let sequences = inputs.map {
       model.tokens($0.text, pair: $0.textPair, maximumTokens: recipe.maximumTokens)
     }

@@ -72,7 +72,9 @@ package struct LoadedModel: Sendable {
 /// The bytes of a trained block: adapters of its layers, and its head.
 package enum BlockArtifact {
   /// A PEFT adapter's tensor file, so that a stored block can be looked at with common tools.
-  package static func encode(_ adapters: [Adapter], _ head: ClassifierHead, _ recipe: TrainingRecipe)
+  package static func encode(
+    _ adapters: [Adapter], _ head: ClassifierHead, _ recipe: TrainingRecipe
+  )
     -> [UInt8]
   {
     SafetensorsWriter.encode(

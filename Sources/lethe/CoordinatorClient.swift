@@ -1,6 +1,6 @@
 import CommandLineKit
-import CoordinatorService
 import CoordinatorAPI
+import CoordinatorService
 import Foundation
 import HTTP
 import ServiceSupport

@@ -184,7 +184,8 @@ private func export(_ shard: Int, to folder: String, _ client: CoordinatorClient
   let lineage: ShardLineage = try client.get("/v1/lineage/shards/\(shard)")
   let recipe: RecipeDescription = try client.get("/v1/recipe")
   // The deepest, ties to the lowest sequence: what the shard serves.
-  guard let served = lineage.sequences.max(by: { ($0.depth, -$0.sequence) < ($1.depth, -$1.sequence) }),
+  guard
+    let served = lineage.sequences.max(by: { ($0.depth, -$0.sequence) < ($1.depth, -$1.sequence) }),
     served.depth > 0
   else {
     throw ServiceError(

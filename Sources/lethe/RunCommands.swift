@@ -144,7 +144,9 @@ let deleteCommand = Command(
 ) { arguments, console in
   var ids = arguments.strings("id")
   if let path = arguments.string(ifGiven: "from") {
-    let bytes = path == "-" ? Array(FileHandle.standardInput.readDataToEndOfFile())
+    let bytes =
+      path == "-"
+      ? Array(FileHandle.standardInput.readDataToEndOfFile())
       : try FileSystem.read(path)
     guard let text = String(validating: bytes, as: UTF8.self) else {
       throw ServiceError(.badData, "\(path) is not UTF-8", try: "write one id a line")
@@ -240,7 +242,8 @@ let lineageCommand = Command(
         "/v1/lineage/records?id=\(id)" + at(arguments, "&"))
       try show(lineage, arguments, console) { lineage in
         guard lineage.state == "live" else { return lineage.state }
-        return (["live in shard \(lineage.shard ?? 0), slice \(lineage.slice ?? 0)"]
+        return
+          (["live in shard \(lineage.shard ?? 0), slice \(lineage.slice ?? 0)"]
           + lineage.blocks.map { "  block \($0)" }).joined(separator: "\n")
       }
       return .ok
@@ -297,7 +300,8 @@ func shardText(_ lineage: ShardLineage) -> String {
 func dotText(_ lineage: ShardLineage) -> String {
   var lines = ["digraph shard\(lineage.shard) {", "  rankdir=LR; node [shape=box];"]
   for slice in lineage.slices {
-    lines.append("  slice\(slice.slice) [label=\"slice \(slice.slice)\\n\(slice.records) records\"];")
+    lines.append(
+      "  slice\(slice.slice) [label=\"slice \(slice.slice)\\n\(slice.records) records\"];")
   }
   for sequence in lineage.sequences {
     for block in sequence.blocks {

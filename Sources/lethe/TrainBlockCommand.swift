@@ -41,7 +41,8 @@ let trainBlockCommand = Command(
     CommandOption("max-grad-norm", .number(0...1e9), default: "1", help: "0 switches it off."),
     CommandOption("max-tokens", .integer(3...8192), default: "512", help: "Longer texts are cut."),
     CommandOption("seed", .integer(0...Int.max), default: "1", help: "Adapters and order."),
-    CommandOption("output", .path, placeholder: "DIR", required: true, help: "PEFT folder to write."),
+    CommandOption(
+      "output", .path, placeholder: "DIR", required: true, help: "PEFT folder to write."),
   ], exitCodes: [.badData, .missingInput]
 ) { arguments, console in
   try pinNumerics()

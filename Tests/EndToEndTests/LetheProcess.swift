@@ -1,0 +1,71 @@
+import Foundation
+import Testing
+
+/// Runs the shipped executable, as a user would, on the tiny BERT that is committed beside the tests.
+enum Lethe {
+  static let root = URL(fileURLWithPath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+  static let backbone = root.appendingPathComponent("Tests/Fixtures/tiny-bert/model").path
+
+  /// The executable built together with these tests.
+  static var executable: URL {
+    // The test bundle and the executable are products of one build, side by side.
+    var folder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    for argument in CommandLine.arguments where argument.contains(".xctest") {
+      folder = URL(fileURLWithPath: argument)
+    }
+    let built = folder.deletingLastPathComponent().appendingPathComponent("lethe")
+    if FileManager.default.isExecutableFile(atPath: built.path) { return built }
+    return root.appendingPathComponent(".build/release/lethe")
+  }
+
+  struct Output {
+    var status: Int32
+    var text: String
+    var errors: String
+  }
+
+  @discardableResult
+  static func run(_ arguments: [String], input: String? = nil) throws -> Output {
+    let process = Process()
+    let output = Pipe()
+    let errors = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+    try Data().write(to: errors)
+    defer { try? FileManager.default.removeItem(at: errors) }
+    process.executableURL = executable
+    process.arguments = arguments
+    process.standardOutput = output
+    process.standardError = try FileHandle(forWritingTo: errors)
+    let pipe = Pipe()
+    process.standardInput = pipe
+    try process.run()
+    if let input { try pipe.fileHandleForWriting.write(contentsOf: Data(input.utf8)) }
+    try pipe.fileHandleForWriting.close()
+    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    return Output(
+      status: process.terminationStatus, text: text,
+      errors: String(decoding: try Data(contentsOf: errors), as: UTF8.self))
+  }
+
+  static func json<Value: Decodable>(_ arguments: [String]) throws -> Value {
+    let output = try run(arguments + ["--format", "json"])
+    try #require(output.status == 0, "\(arguments): \(output.errors)")
+    return try JSONDecoder().decode(Value.self, from: Data(output.text.utf8))
+  }
+
+  static func start(_ arguments: [String], log: URL) throws -> Process {
+    let process = Process()
+    process.executableURL = executable
+    process.arguments = arguments
+    process.standardInput = FileHandle.nullDevice
+    if !FileManager.default.fileExists(atPath: log.path) { try Data().write(to: log) }
+    let handle = try FileHandle(forWritingTo: log)
+    try handle.seekToEnd()
+    process.standardError = handle
+    process.standardOutput = handle
+    try process.run()
+    return process
+  }
+}

@@ -1,0 +1,65 @@
+import ModelFormats
+import Testing
+
+@Suite("Encoder configuration")
+struct EncoderConfigurationTests {
+  static let fields: [(name: String, value: String)] = [
+    ("model_type", #""bert""#), ("hidden_act", #""gelu""#), ("hidden_size", "384"),
+    ("num_hidden_layers", "6"), ("num_attention_heads", "12"), ("intermediate_size", "1536"),
+    ("layer_norm_eps", "1e-12"), ("vocab_size", "30522"), ("max_position_embeddings", "512"),
+    ("type_vocab_size", "2"), ("position_embedding_type", #""absolute""#),
+  ]
+
+  /// A working configuration with one field changed, or left out.
+  static func text(changing name: String = "", to value: String? = nil) -> [UInt8] {
+    let members = fields.compactMap { field -> String? in
+      if field.name != name { return "\"\(field.name)\":\(field.value)" }
+      return value.map { "\"\(name)\":\($0)" }
+    }
+    return Array("{\(members.joined(separator: ","))}".utf8)
+  }
+
+  @Test("reads a BERT")
+  func reads() throws {
+    let configuration = try EncoderConfiguration(configJSON: Self.text())
+    #expect(
+      configuration
+        == EncoderConfiguration(
+          layerCount: 6, hiddenSize: 384, headCount: 12, intermediateSize: 1536,
+          vocabularySize: 30522, positionCount: 512))
+    #expect(configuration.headWidth == 32)
+    // Older files leave it out.
+    #expect(
+      try EncoderConfiguration(configJSON: Self.text(changing: "position_embedding_type"))
+        == configuration)
+  }
+
+  static let refused: [(name: String, value: String?, because: String)] = [
+    ("model_type", #""roberta""#, "its positions begin elsewhere"),
+    ("model_type", nil, "no architecture named"),
+    ("hidden_act", #""gelu_new""#, "another activation"),
+    ("position_embedding_type", #""relative_key""#, "another attention"),
+    ("hidden_size", "385", "no multiple of the heads"),
+    ("hidden_size", "0", "an empty vector"),
+    ("num_hidden_layers", "-1", "a negative count"),
+    ("num_hidden_layers", "6.5", "half a layer"),
+    ("num_attention_heads", #""12""#, "a number in quotes"),
+    ("vocab_size", "99999999999999999999", "larger than any integer"),
+    ("layer_norm_eps", "0", "a division by zero"),
+    ("intermediate_size", nil, "a missing size"),
+  ]
+
+  @Test("refuses what the engine would compute wrongly", arguments: refused)
+  func refuses(_ row: (name: String, value: String?, because: String)) {
+    #expect(throws: EncoderConfigurationError.self, "\(row.because)") {
+      try EncoderConfiguration(configJSON: Self.text(changing: row.name, to: row.value))
+    }
+  }
+
+  @Test("says what is supported")
+  func explains() {
+    let error = EncoderConfigurationError.unsupported(
+      field: "model_type", value: "roberta", supported: "bert")
+    #expect(error.description.contains("roberta"))
+  }
+}
