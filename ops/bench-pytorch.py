@@ -68,10 +68,20 @@ def main():
 
     def build():
         bert = transformers.BertModel.from_pretrained(
-            options.model, add_pooling_layer=False, dtype=torch.float32,
-            hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-        config = peft.LoraConfig(r=RANK, lora_alpha=ALPHA, use_rslora=True, lora_dropout=0.0,
-                                 target_modules=["query", "value"], modules_to_save=["classifier"])
+            options.model,
+            add_pooling_layer=False,
+            dtype=torch.float32,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        )
+        config = peft.LoraConfig(
+            r=RANK,
+            lora_alpha=ALPHA,
+            use_rslora=True,
+            lora_dropout=0.0,
+            target_modules=["query", "value"],
+            modules_to_save=["classifier"],
+        )
         return peft.get_peft_model(MeanPoolClassifier(bert), config)
 
     probe = build().get_base_model().bert.config
@@ -88,12 +98,19 @@ def main():
         for _ in range(options.steps + WARM_UP):
             size = options.batch_size
             if case == "c":
-                lengths = np.clip(np.exp(random.normal(np.log(26) - 0.125, 0.5, size)).round(), 8, 64)
+                lengths = np.clip(
+                    np.exp(random.normal(np.log(26) - 0.125, 0.5, size)).round(), 8, 64
+                )
             else:
                 lengths = np.full(size, 128 if case == "a" else 64)
             width = int(lengths.max())
             mask = torch.from_numpy((np.arange(width) < lengths[:, None]).astype(np.int64))
-            ids = torch.from_numpy(random.integers(min(1000, vocabulary // 2), vocabulary, (size, width))) * mask
+            ids = (
+                torch.from_numpy(
+                    random.integers(min(1000, vocabulary // 2), vocabulary, (size, width))
+                )
+                * mask
+            )
             result.append((ids, mask, torch.from_numpy(random.integers(0, CLASSES, size))))
             real, padded = real + int(lengths.sum()), padded + size * width
         return result, real / padded
@@ -106,9 +123,11 @@ def main():
             layer = f".layer.{layers - stage}."
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(
-                    ("lora_" in name and layer in name) or "modules_to_save" in name)
+                    ("lora_" in name and layer in name) or "modules_to_save" in name
+                )
             optimizer = torch.optim.AdamW(
-                [parameter for parameter in model.parameters() if parameter.requires_grad], lr=1e-4)
+                [parameter for parameter in model.parameters() if parameter.requires_grad], lr=1e-4
+            )
             times = []
             for ids, mask, labels in work:
                 start = time.perf_counter()
@@ -117,27 +136,56 @@ def main():
                 optimizer.step()
                 times.append(time.perf_counter() - start)
             times = times[WARM_UP:]
-            deciles = statistics.quantiles(times, n=10, method="inclusive") if len(times) > 1 else times * 9
-            rows.append({
-                "case": case, "stage": stage, "examplesPerSecond": options.batch_size * len(times) / sum(times),
-                "stepMs": {"median": 1e3 * statistics.median(times), "p10": 1e3 * deciles[0],
-                           "p90": 1e3 * deciles[-1]},
-                "realTokenShare": share})
+            deciles = (
+                statistics.quantiles(times, n=10, method="inclusive")
+                if len(times) > 1
+                else times * 9
+            )
+            rows.append(
+                {
+                    "case": case,
+                    "stage": stage,
+                    "examplesPerSecond": options.batch_size * len(times) / sum(times),
+                    "stepMs": {
+                        "median": 1e3 * statistics.median(times),
+                        "p10": 1e3 * deciles[0],
+                        "p90": 1e3 * deciles[-1],
+                    },
+                    "realTokenShare": share,
+                }
+            )
             if not options.json:
                 if len(rows) == 1:
-                    print(f"torch {torch.__version__}, transformers {transformers.__version__}, peft {peft.__version__}, "
-                          f"{options.threads} thread(s), batch {options.batch_size}, {options.steps} steps")
+                    print(
+                        f"torch {torch.__version__}, transformers {transformers.__version__}, peft {peft.__version__}, "
+                        f"{options.threads} thread(s), batch {options.batch_size}, {options.steps} steps"
+                    )
                     print("case  stage  examples/s   ms per step: median (p10..p90)   real tokens")
                 row = rows[-1]
                 step = row["stepMs"]
-                print(f"{case:4}  {stage:5}  {row['examplesPerSecond']:10.1f}   "
-                      f"{step['median']:20.0f} ({step['p10']:.0f}..{step['p90']:.0f})   {share:15.0%}", flush=True)
+                print(
+                    f"{case:4}  {stage:5}  {row['examplesPerSecond']:10.1f}   "
+                    f"{step['median']:20.0f} ({step['p10']:.0f}..{step['p90']:.0f})   {share:15.0%}",
+                    flush=True,
+                )
     if options.json:
-        print(json.dumps({
-            "engine": "pytorch", "torch": torch.__version__, "transformers": transformers.__version__,
-            "peft": peft.__version__, "machine": platform.machine(), "threads": options.threads,
-            "batchSize": options.batch_size, "steps": options.steps, "rank": RANK,
-            "targets": ["query", "value"], "rows": rows}))
+        print(
+            json.dumps(
+                {
+                    "engine": "pytorch",
+                    "torch": torch.__version__,
+                    "transformers": transformers.__version__,
+                    "peft": peft.__version__,
+                    "machine": platform.machine(),
+                    "threads": options.threads,
+                    "batchSize": options.batch_size,
+                    "steps": options.steps,
+                    "rank": RANK,
+                    "targets": ["query", "value"],
+                    "rows": rows,
+                }
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -30,8 +30,12 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("backbone", "adapter", "predictions", "records"):
         parser.add_argument("--" + name, type=pathlib.Path, required=True)
-    parser.add_argument("--tolerance", type=float, default=1e-4, help="largest difference of a logit (default 1e-4)")
-    parser.add_argument("--max-tokens", type=int, default=128, help="longest record in tokens (default 128)")
+    parser.add_argument(
+        "--tolerance", type=float, default=1e-4, help="largest difference of a logit (default 1e-4)"
+    )
+    parser.add_argument(
+        "--max-tokens", type=int, default=128, help="longest record in tokens (default 128)"
+    )
     return parser.parse_args()
 
 
@@ -59,27 +63,39 @@ def load(options):
     if HEAD not in file:
         raise Failed(f"the adapter has no {HEAD}: without its head it predicts nothing")
     bert = transformers.BertModel.from_pretrained(
-        options.backbone, add_pooling_layer=False, attn_implementation="eager", dtype=torch.float32)
+        options.backbone, add_pooling_layer=False, attn_implementation="eager", dtype=torch.float32
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
             model = PeftModel.from_pretrained(
-                MeanPoolClassifier(bert, file[HEAD].shape[0]), str(options.adapter))
+                MeanPoolClassifier(bert, file[HEAD].shape[0]), str(options.adapter)
+            )
         except Exception as problem:
-            raise Failed(f"PEFT does not load it cleanly: {type(problem).__name__}: {problem}") from problem
+            raise Failed(
+                f"PEFT does not load it cleanly: {type(problem).__name__}: {problem}"
+            ) from problem
     expected = get_peft_model_state_dict(model)
-    missing, unexpected = sorted(expected.keys() - file.keys()), sorted(file.keys() - expected.keys())
+    missing, unexpected = sorted(expected.keys() - file.keys()), sorted(
+        file.keys() - expected.keys()
+    )
     if missing or unexpected:
-        raise Failed(f"keys differ: {len(missing)} missing {missing[:3]}, {len(unexpected)} unexpected {unexpected[:3]}")
+        raise Failed(
+            f"keys differ: {len(missing)} missing {missing[:3]}, {len(unexpected)} unexpected {unexpected[:3]}"
+        )
     for key, value in expected.items():
         if value.shape != file[key].shape or value.dtype != file[key].dtype:
-            raise Failed(f"{key}: file has {file[key].dtype} {tuple(file[key].shape)}, "
-                         f"PEFT expects {value.dtype} {tuple(value.shape)}")
+            raise Failed(
+                f"{key}: file has {file[key].dtype} {tuple(file[key].shape)}, "
+                f"PEFT expects {value.dtype} {tuple(value.shape)}"
+            )
         if not torch.equal(value, file[key]):
             raise Failed(f"{key}: PEFT holds other values after loading than the file")
         if not torch.isfinite(value).all():
             raise Failed(f"{key}: not all values are finite")
-    print(f"ok    PEFT loads the adapter without a warning: {len(file)} tensors, all expected, none missing")
+    print(
+        f"ok    PEFT loads the adapter without a warning: {len(file)} tensors, all expected, none missing"
+    )
     return model.get_base_model().eval()
 
 
@@ -91,13 +107,19 @@ def reference_logits(options, model, records):
     path = options.backbone / "tokenizer_config.json"
     if path.exists():
         config = json.loads(path.read_text())
-    tokenizer = BertTokenizerFast(vocab=str(options.backbone / "vocab.txt"),
-                                  do_lower_case=config.get("do_lower_case", True))
+    tokenizer = BertTokenizerFast(
+        vocab=str(options.backbone / "vocab.txt"), do_lower_case=config.get("do_lower_case", True)
+    )
     result = []
     with torch.no_grad():
         for record in records:
-            encoded = tokenizer(record["text"], record.get("text_pair"), truncation="longest_first",
-                                max_length=options.max_tokens, return_tensors="pt")
+            encoded = tokenizer(
+                record["text"],
+                record.get("text_pair"),
+                truncation="longest_first",
+                max_length=options.max_tokens,
+                return_tensors="pt",
+            )
             result.append(model(encoded["input_ids"], encoded["token_type_ids"])[0].tolist())
     return result
 
@@ -107,7 +129,9 @@ def read_predictions(options, records):
     try:
         predictions = json.loads(options.predictions.read_text())["predictions"]
     except (ValueError, KeyError, TypeError) as problem:
-        raise Failed(f"{options.predictions} is not what `lethe predict --format json` prints: {problem!r}") from problem
+        raise Failed(
+            f"{options.predictions} is not what `lethe predict --format json` prints: {problem!r}"
+        ) from problem
     if len(predictions) != len(records):
         raise Failed(f"{len(predictions)} predictions for {len(records)} records")
     if all("id" not in prediction for prediction in predictions):
@@ -115,7 +139,9 @@ def read_predictions(options, records):
     by_id = {prediction.get("id"): prediction["logits"] for prediction in predictions}
     absent = [record["id"] for record in records if record["id"] not in by_id]
     if absent or len(by_id) != len(predictions):
-        raise Failed(f"prediction ids do not match: {len(predictions) - len(by_id)} repeated, absent {absent[:3]}")
+        raise Failed(
+            f"prediction ids do not match: {len(predictions) - len(by_id)} repeated, absent {absent[:3]}"
+        )
     return [by_id[record["id"]] for record in records]
 
 
@@ -123,7 +149,9 @@ def compare(options, records, reference, ours):
     worst, place = 0.0, None
     for record, expected, actual in zip(records, reference, ours):
         if len(expected) != len(actual):
-            raise Failed(f"record {record['id']}: {len(actual)} logits, the head has {len(expected)} rows")
+            raise Failed(
+                f"record {record['id']}: {len(actual)} logits, the head has {len(expected)} rows"
+            )
         for left, right in zip(expected, actual):
             difference = abs(left - right)
             if not math.isfinite(difference):
@@ -131,9 +159,13 @@ def compare(options, records, reference, ours):
             if place is None or difference > worst:
                 worst, place = difference, record["id"]
     if worst > options.tolerance:
-        raise Failed(f"logits differ by up to {worst:.3g} (record {place}), allowed {options.tolerance:g}")
-    print(f"ok    logits of {len(records)} records agree, greatest difference {worst:.2e} "
-          f"(record {place}, allowed {options.tolerance:g})")
+        raise Failed(
+            f"logits differ by up to {worst:.3g} (record {place}), allowed {options.tolerance:g}"
+        )
+    print(
+        f"ok    logits of {len(records)} records agree, greatest difference {worst:.2e} "
+        f"(record {place}, allowed {options.tolerance:g})"
+    )
 
 
 def main():

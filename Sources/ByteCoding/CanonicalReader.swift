@@ -10,8 +10,8 @@ package enum DecodingFailure: Error, Equatable, Sendable {
 
 /// Reads what `CanonicalWriter` wrote, trusting nothing.
 ///
-/// Every length is checked against the bytes that are really there before anything is allocated, and
-/// no arithmetic on a read number can overflow: a hostile peer gets an error, never a trap.
+/// Every length is checked against the bytes that are really there before anything is allocated,
+/// and no arithmetic on a read number can overflow: a hostile peer gets an error, never a trap.
 package struct CanonicalReader: Sendable {
   private let bytes: ArraySlice<UInt8>
   private var position: Int

@@ -3,9 +3,9 @@ import Unlearning
 
 /// The whole coordinator as a value: durable state, leases and workers.
 ///
-/// It decides and never acts. The shell hands it one event at a time with the time, makes the returned
-/// entries durable, and only then carries out the effects. Nothing here reads a clock, a socket or a
-/// file, so a simulator can run the very code that runs in production.
+/// It decides and never acts. The shell hands it one event at a time with the time, makes the
+/// returned entries durable, and only then carries out the effects. Nothing here reads a clock, a
+/// socket or a file, so a simulator can run the very code that runs in production.
 package struct Coordinator: Sendable {
   package private(set) var state: RunState
   package private(set) var workers: [WorkerID: WorkerState] = [:]

@@ -38,7 +38,8 @@ extension RunState {
 
   /// Whether every block of an earlier view still belongs to its slot.
   ///
-  /// An answer computed from a view for which this is false saw a record that has been deleted since.
+  /// An answer computed from a view for which this is false saw a record that has been deleted
+  /// since.
   package func isCurrent(_ view: [ServedPrefix]) -> Bool {
     view.allSatisfy { prefix in
       prefix.artifacts.indices.allSatisfy { index in

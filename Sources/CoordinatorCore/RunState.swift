@@ -5,8 +5,8 @@ import Unlearning
 ///
 /// Invariants, kept by `apply` alone:
 /// - `expectedKeys` holds, for every slot, the key computed from the records retained now;
-/// - a slot is trained exactly if `blocks` holds its expected key, so that a block which saw a deleted
-///   record stops being served in the very step that applies the deletion;
+/// - a slot is trained exactly if `blocks` holds its expected key, so that a block which saw a
+///   deleted record stops being served in the very step that applies the deletion;
 /// - a tag is live or deleted, never both.
 package struct RunState: Equatable, Sendable {
   package let run: RunDescription

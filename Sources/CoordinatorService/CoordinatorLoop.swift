@@ -5,8 +5,9 @@ import SystemIO
 
 /// Runs the coordinator's state machine: one thread, one order, durable before anyone hears of it.
 ///
-/// Whatever has arrived by the time the thread is free is decided together and synced once. Only then
-/// are effects performed and questions answered, so nobody ever sees state that a crash could undo.
+/// Whatever has arrived by the time the thread is free is decided together and synced once. Only
+/// then are effects performed and questions answered, so nobody ever sees state that a crash could
+/// undo.
 final class CoordinatorLoop: Sendable {
   typealias Perform = @Sendable ([Effect]) -> Void
 

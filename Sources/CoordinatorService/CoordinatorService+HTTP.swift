@@ -22,7 +22,8 @@ struct APIFailure: Error {
 }
 
 extension CoordinatorService {
-  /// Answers one request of people's tools. The token is checked here, before any path is looked at.
+  /// Answers one request of people's tools. The token is checked here, before any path is looked
+  /// at.
   func answer(_ request: HTTPRequest) -> HTTPResponse {
     do {
       let shown = request.headers["authorization"] ?? ""

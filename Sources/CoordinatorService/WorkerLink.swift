@@ -6,8 +6,8 @@ import WireFormat
 
 /// One worker's connection as the coordinator sees it.
 ///
-/// A thread reads, a thread writes; whoever has something to say puts it into the queue. A worker that
-/// lets the queue fill up is cut off rather than waited for.
+/// A thread reads, a thread writes; whoever has something to say puts it into the queue. A worker
+/// that lets the queue fill up is cut off rather than waited for.
 final class WorkerLink: Sendable {
   let id: WorkerID
   private let connection: TCPConnection

@@ -1,7 +1,7 @@
 /// Cuts RFC 4180 bytes into rows of cells.
 ///
-/// Quoted cells may hold commas, line ends and doubled quotes; rows end with LF or CRLF, the last one
-/// also with the file. Space around cells belongs to them.
+/// Quoted cells may hold commas, line ends and doubled quotes; rows end with LF or CRLF, the last
+/// one also with the file. Space around cells belongs to them.
 struct CSVRowScanner {
   enum Row {
     /// The cells, and the row's bytes without its line end.

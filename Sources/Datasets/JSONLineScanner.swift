@@ -1,7 +1,8 @@
 /// Reads the JSON object of one line into the fields of a record.
 ///
-/// Written out because the library's two parsers disagree on repeated keys (one takes the first, the
-/// other the last) and a data set must mean one thing. Keys are compared as the bytes they decode to.
+/// Written out because the library's two parsers disagree on repeated keys (one takes the first,
+/// the other the last) and a data set must mean one thing. Keys are compared as the bytes they
+/// decode to.
 struct JSONLineScanner {
   /// Where and how a line stops being a JSON object; offsets count from the line's start.
   enum Failure: Error {

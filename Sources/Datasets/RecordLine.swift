@@ -1,6 +1,7 @@
 import Unlearning
 
-/// Writes a record as one line of JSON, line feed included, that `DatasetReader` reads back exactly.
+/// Writes a record as one line of JSON, line feed included, that `DatasetReader` reads back
+/// exactly.
 ///
 /// One record has one line: keys in the order of the fields, no space, absent values left out, and
 /// only those characters escaped that JSON forbids or that some tools take for line ends.

@@ -17,7 +17,8 @@ package struct NamedTensor: Equatable, Sendable {
 
 /// Writes safetensors files as the reference writer does, so that equal tensors are equal bytes.
 package enum SafetensorsWriter {
-  /// The file's bytes: metadata first and sorted, tensors by name, the header padded to eight bytes.
+  /// The file's bytes: metadata first and sorted, tensors by name, the header padded to eight
+  /// bytes.
   ///
   /// All tensors are F32, so the reference's order (alignment of the type, then name) is by name.
   /// - Precondition: no name stands twice.

@@ -25,7 +25,8 @@ extension PEFTAdapter {
     return tensors
   }
 
-  /// The bytes of both files of a folder that PEFT loads unchanged; equal adapters give equal bytes.
+  /// The bytes of both files of a folder that PEFT loads unchanged; equal adapters give equal
+  /// bytes.
   ///
   /// - Parameters:
   ///   - baseModel: a hint for people; PEFT takes the base model it is given.
@@ -72,9 +73,9 @@ extension PEFTAdapter {
 
   /// Names the adapted modules in the shortest way that hits them and nothing else.
   ///
-  /// PEFT matches by dotted suffix, so `output.dense` alone would also hit `attention.output.dense`.
-  /// Where suffixes and a list of layers cannot say it, whole paths do. With no adapter at all, the
-  /// word PEFT keeps for that stands alone.
+  /// PEFT matches by dotted suffix, so `output.dense` alone would also hit
+  /// `attention.output.dense`. Where suffixes and a list of layers cannot say it, whole paths do.
+  /// With no adapter at all, the word PEFT keeps for that stands alone.
   private var coverage: (modules: JSON, layers: [Int]?) {
     guard !adapters.isEmpty else { return (.string("dummy-target-modules"), nil) }
     let layers = Set(adapters.map(\.layer)).sorted()

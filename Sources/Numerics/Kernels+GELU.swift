@@ -24,7 +24,8 @@ extension Kernels {
     }
   }
 
-  /// `out = gelu(x)`, and `x` is replaced by the slope there, which the backward pass multiplies with.
+  /// `out = gelu(x)`, and `x` is replaced by the slope there, which the backward pass multiplies
+  /// with.
   ///
   /// Both come from one exponential, so the slope costs almost nothing here.
   package static func geluKeepingSlope(_ out: Output, _ x: Output, count: Int) {

@@ -5,7 +5,8 @@ extension Kernels {
   /// |-|-|-|
   /// | `x`, `out` | (rowCount, width) | row-major; `out` may be `x` |
   /// | `gain`, `bias` | (width) | the layer's parameters |
-  /// | `statistics` | (rowCount, 2) | mean and 1/√(variance + epsilon), kept for the backward pass |
+  /// | `statistics` | (rowCount, 2) | mean and 1/√(variance + epsilon), kept for the backward pass
+  /// |
   package static func layerNorm(
     _ out: Output, _ x: Input, gain: Input, bias: Input, statistics: Output, rowCount: Int,
     width: Int, epsilon: Float
@@ -51,7 +52,8 @@ extension Kernels {
 
   /// The gradient of `layerNorm` with respect to its input; the parameters are frozen.
   ///
-  /// `dx = rstd · (g − mean(g) − x̂ · mean(g · x̂))` with `g = dy · gain`, row by row. `dx` may be `dy`.
+  /// `dx = rstd · (g − mean(g) − x̂ · mean(g · x̂))` with `g = dy · gain`, row by row. `dx` may be
+  /// `dy`.
   package static func layerNormGradient(
     _ dx: Output, dy: Input, x: Input, gain: Input, statistics: Input, rowCount: Int, width: Int
   ) {

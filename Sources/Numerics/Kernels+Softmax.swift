@@ -4,8 +4,8 @@ extension Kernels {
 
   /// Replaces each row of scores by its softmax.
   ///
-  /// Rows are `paddedWidth(width)` apart. The padding ends as zero; meanwhile it adds less than 2⁻¹²⁰
-  /// to a sum of at least one, so it changes no bit of the result.
+  /// Rows are `paddedWidth(width)` apart. The padding ends as zero; meanwhile it adds less than
+  /// 2⁻¹²⁰ to a sum of at least one, so it changes no bit of the result.
   package static func softmax(_ scores: Output, rowCount: Int, width: Int) {
     let stride = paddedWidth(width)
     for row in 0..<rowCount {

@@ -1,6 +1,7 @@
 /// Elementary functions made of `+ - * /` and bit patterns alone.
 ///
-/// The C library's versions differ between releases and would be one more part of the numeric class.
+/// The C library's versions differ between releases and would be one more part of the numeric
+/// class.
 package enum Elementary {
   /// `eˣ` for single precision, within two units in the last place; saturates near ±87.
   ///

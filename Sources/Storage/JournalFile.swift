@@ -1,6 +1,5 @@
 import ByteCoding
 import CoordinatorCore
-import Glibc
 import Hashing
 import JournalFormat
 import SystemIO
@@ -15,9 +14,9 @@ package enum JournalError: Error, Sendable {
 
 /// The append-only file behind a run's state.
 ///
-/// `append` returns only when the entries are on stable storage. After its first failure the file must
-/// not be used again: the kernel may have dropped the pages that could not be written, and a second
-/// attempt would report success for bytes that are gone. The process ends instead.
+/// `append` returns only when the entries are on stable storage. After its first failure the file
+/// must not be used again: the kernel may have dropped the pages that could not be written, and a
+/// second attempt would report success for bytes that are gone. The process ends instead.
 package final class JournalFile {
   private let file: OwnedDescriptor
   private let path: String
@@ -50,13 +49,11 @@ package final class JournalFile {
     let bytes = try system { () throws(SystemCallError) in try FileSystem.read(path) }
     let (contents, entries) = try decode(bytes, path: path)
     let file = try system { () throws(SystemCallError) in
-      let file = try OwnedDescriptor.open(path, O_WRONLY | O_APPEND)
+      let file = try OwnedDescriptor.openForAppending(path)
       if case .tornTail(let byteCount) = contents.ending {
         // Kept aside: nobody was promised these bytes, yet they may help to understand a crash.
         try FileSystem.replace(path + ".broken", with: Array(bytes.suffix(byteCount)))
-        guard ftruncate(file.number, off_t(contents.validByteCount)) == 0 else {
-          throw SystemCallError("ftruncate", path)
-        }
+        try file.truncate(to: contents.validByteCount, path: path)
         try file.synchronize(path: path)
       }
       return file

@@ -27,7 +27,8 @@ package enum FileSystem {
 
   /// Replaces a file so that a crash leaves the old bytes or the new, never a mixture.
   ///
-  /// Written beside, synced, renamed, and the directory synced: only then has the name moved for good.
+  /// Written beside, synced, renamed, and the directory synced: only then has the name moved for
+  /// good.
   package static func replace(_ path: String, with bytes: [UInt8]) throws(SystemCallError) {
     let temporary = path + temporarySuffix
     do throws(SystemCallError) {

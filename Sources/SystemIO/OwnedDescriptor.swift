@@ -21,6 +21,16 @@ package final class OwnedDescriptor: Sendable {
     }
   }
 
+  /// Opens a file that exists, to write behind its end.
+  package static func openForAppending(_ path: String) throws(SystemCallError) -> OwnedDescriptor {
+    try open(path, O_WRONLY | O_APPEND)
+  }
+
+  /// Cuts the file off.
+  package func truncate(to byteCount: Int, path: String) throws(SystemCallError) {
+    guard ftruncate(number, off_t(byteCount)) == 0 else { throw SystemCallError("ftruncate", path) }
+  }
+
   /// Writes every byte, however many calls it takes.
   package func write(_ bytes: [UInt8], path: String) throws(SystemCallError) {
     var written = 0

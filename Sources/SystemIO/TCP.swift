@@ -55,7 +55,7 @@ package final class TCPConnection: Sendable {
     var candidate = try resolve(address, passive: false)
     defer { freeaddrinfo(candidate.first) }
     while let info = candidate.next {
-      let number = socket_(info)
+      let number = openSocket(info)
       if number >= 0 {
         let descriptor = OwnedDescriptor(number)
         if Glibc.connect(number, info.pointee.ai_addr, info.pointee.ai_addrlen) == 0 {
@@ -144,7 +144,7 @@ package final class TCPListener: Sendable {
     guard let info = candidate.next else {
       throw SystemCallError("bind", subject, code: EADDRNOTAVAIL)
     }
-    let number = socket_(info)
+    let number = openSocket(info)
     guard number >= 0 else { throw SystemCallError("socket", subject) }
     socket = OwnedDescriptor(number)
     var on: CInt = 1
@@ -182,7 +182,7 @@ package final class TCPListener: Sendable {
   }
 }
 
-private func socket_(_ info: UnsafeMutablePointer<addrinfo>) -> CInt {
+private func openSocket(_ info: UnsafeMutablePointer<addrinfo>) -> CInt {
   socket(
     info.pointee.ai_family, info.pointee.ai_socktype | CInt(SOCK_CLOEXEC.rawValue),
     info.pointee.ai_protocol)

@@ -15,8 +15,8 @@ package enum VocabularyError: Error, Equatable, Sendable {
 
 /// The tokens of a `vocab.txt`, indexed by their bytes.
 ///
-/// A prefix tree: its edges are in one open-addressed hash table, so walking a word costs one probe a
-/// byte. A token's number is the number of its line, from 0.
+/// A prefix tree: its edges are in one open-addressed hash table, so walking a word costs one probe
+/// a byte. A token's number is the number of its line, from 0.
 struct Vocabulary: Sendable {
   static let byteLimit = 16 << 20
 

@@ -1,8 +1,8 @@
 /// BERT's tokenizer, equal to Hugging Face's `BertTokenizerFast`.
 ///
-/// Text is normalised and cut into words (`WordSplitter`); each word becomes the longest tokens that
-/// spell it, or `[UNK]` if none do or it is longer than 100 scalars. The names of special tokens in a
-/// text, such as `[SEP]`, stand for those tokens, as they do in the reference.
+/// Text is normalised and cut into words (`WordSplitter`); each word becomes the longest tokens
+/// that spell it, or `[UNK]` if none do or it is longer than 100 scalars. The names of special
+/// tokens in a text, such as `[SEP]`, stand for those tokens, as they do in the reference.
 ///
 /// Held to the reference on every Unicode scalar and on recorded texts.
 package struct WordPieceTokenizer: Sendable {

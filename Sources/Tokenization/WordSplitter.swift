@@ -24,8 +24,8 @@ package struct TextNormalization: Equatable, Sendable {
 ///
 /// The steps, in the reference's order: drop control characters, turn white space into spaces, set
 /// ideographs apart, decompose (NFD) and drop non-spacing marks, lower the case, then cut at spaces
-/// and around each punctuation mark. All work scalar by scalar but NFD, which reorders the marks that
-/// follow a letter; those wait in `waiting` until the next scalar of class 0.
+/// and around each punctuation mark. All work scalar by scalar but NFD, which reorders the marks
+/// that follow a letter; those wait in `waiting` until the next scalar of class 0.
 struct WordSplitter<Sink: WordSink> {
   private let normalization: TextNormalization
   private let tables = UnicodeTables.shared

@@ -127,7 +127,8 @@ extension Encoder {
       epsilon: shape.epsilon)
   }
 
-  /// The hidden states of a segment entering `layer`; adapters of that layer or above do not matter.
+  /// The hidden states of a segment entering `layer`; adapters of that layer or above do not
+  /// matter.
   package func activations(
     of sequences: [TokenSequence], below layer: Int, adapters: [Adapter] = []
   ) throws(TrainingError) -> PrefixActivations {

@@ -5,8 +5,8 @@ package import Unlearning
 
 /// Trains the adapters of some layers, and the head, over a frozen encoder.
 ///
-/// The result is a function of the arguments and the numeric class alone: the same bits on every run,
-/// whether activations were cached or not and whether training was resumed or not.
+/// The result is a function of the arguments and the numeric class alone: the same bits on every
+/// run, whether activations were cached or not and whether training was resumed or not.
 ///
 /// - Note: for one thread at a time.
 package final class BlockTrainer {

@@ -4,7 +4,8 @@ internal import Unlearning
 
 /// A frozen BERT-family encoder whose weights stay where the file is mapped.
 ///
-/// - Note: `@unchecked Sendable`: everything is read-only after `init`, and `file` keeps the memory.
+/// - Note: `@unchecked Sendable`: everything is read-only after `init`, and `file` keeps the
+///   memory.
 package final class Encoder: @unchecked Sendable {
   package let configuration: EncoderConfiguration
   let shape: LayerShape

@@ -2,8 +2,8 @@ internal import Unlearning
 
 /// The trained adapters of one layer as places in the flat parameter and gradient vectors.
 ///
-/// Adapters on query, key and value read the same input; their `a` matrices stand one after another,
-/// so one product computes all of them, and one their gradients.
+/// Adapters on query, key and value read the same input; their `a` matrices stand one after
+/// another, so one product computes all of them, and one their gradients.
 struct LayerLoRA {
   typealias Values = UnsafeMutablePointer<Float>
 

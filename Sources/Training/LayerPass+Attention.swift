@@ -3,8 +3,8 @@ internal import Numerics
 extension LayerPass {
   /// Self-attention of every record over its own tokens, head by head.
   ///
-  /// A head's rows stand 3·hidden floats apart; copied together they fit the first-level cache, which
-  /// doubles the rate of the products that follow.
+  /// A head's rows stand 3·hidden floats apart; copied together they fit the first-level cache,
+  /// which doubles the rate of the products that follow.
   func attention(_ layout: TokenLayout, _ buffers: LayerBuffers, keeping: Bool) {
     let (hidden, width) = (shape.hidden, shape.headWidth)
     let scale = 1 / Float(width).squareRoot()
@@ -35,7 +35,8 @@ extension LayerPass {
 
   /// The gradient of attention: from the context's to those of queries, keys and values.
   ///
-  /// - Parameter slots: which of query (0), key (1), value (2) are wanted; others are left as they are.
+  /// - Parameter slots: which of query (0), key (1), value (2) are wanted; others are left as they
+  ///   are.
   func attentionGradient(
     _ layout: TokenLayout, _ buffers: LayerBuffers, slots: (query: Bool, key: Bool, value: Bool)
   ) {

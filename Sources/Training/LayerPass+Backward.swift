@@ -1,12 +1,14 @@
 internal import Numerics
 
 extension LayerPass {
-  /// Takes the gradient of a layer's output to that of its input, and those of its trained adapters.
+  /// Takes the gradient of a layer's output to that of its input, and those of its trained
+  /// adapters.
   ///
   /// - Parameters:
-  ///   - gradient: (tokens, hidden), replaced; its content is meaningless if the input's is not needed.
-  ///   - needsInput: whether a layer below is trained. If not, the pass ends where the lowest adapter
-  ///     of this layer has its gradient.
+  ///   - gradient: (tokens, hidden), replaced; its content is meaningless if the input's is not
+  /// needed.
+  ///   - needsInput: whether a layer below is trained. If not, the pass ends where the lowest
+  /// adapter of this layer has its gradient.
   func backward(
     _ weights: LayerWeights, _ x: Input, gradient: Output, _ layout: TokenLayout,
     _ buffers: LayerBuffers, lora: LayerLoRA?, needsInput: Bool
@@ -105,7 +107,8 @@ extension LayerPass {
       inputs)
   }
 
-  /// The gradients of the adapters on query, key and value; their inner products' stay side by side.
+  /// The gradients of the adapters on query, key and value; their inner products' stay side by
+  /// side.
   private func inputGradient(_ lora: LayerLoRA, _ x: Input, _ buffers: LayerBuffers, tokens: Int) {
     let (rank, hidden) = (lora.rank, shape.hidden)
     let width = rank * lora.input.count

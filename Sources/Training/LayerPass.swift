@@ -11,8 +11,8 @@ struct LayerPass {
 
   /// Computes a layer: `x` and `out` are (tokens, hidden).
   ///
-  /// A bias, or the residual with the bias, is laid down first and the product added to it: OpenBLAS
-  /// would clear the memory anyway, so both are free.
+  /// A bias, or the residual with the bias, is laid down first and the product added to it:
+  /// OpenBLAS would clear the memory anyway, so both are free.
   func forward(
     _ weights: LayerWeights, _ x: Input, into out: Output, _ layout: TokenLayout,
     _ buffers: LayerBuffers, lora: LayerLoRA?, keeping: Bool

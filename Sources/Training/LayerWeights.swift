@@ -4,8 +4,8 @@ internal import Unlearning
 
 /// The parameters of one post-norm encoder layer, most of them in the backbone's mapped file.
 ///
-/// A linear layer's weight is (outputs, inputs), row-major. Query, key and value stand in one matrix,
-/// so that one product computes all three.
+/// A linear layer's weight is (outputs, inputs), row-major. Query, key and value stand in one
+/// matrix, so that one product computes all three.
 struct LayerWeights {
   typealias Values = UnsafePointer<Float>
 

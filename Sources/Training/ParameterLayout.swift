@@ -4,8 +4,9 @@ internal import Unlearning
 
 /// Where each trained tensor stands in the flat vectors of parameters, gradients and moments.
 ///
-/// Layers from the input upwards; in a layer the group of query, key and value first, then the others
-/// in canonical order; in a group all `a` before all `b`; the head at the end, weight before bias.
+/// Layers from the input upwards; in a layer the group of query, key and value first, then the
+/// others in canonical order; in a group all `a` before all `b`; the head at the end, weight before
+/// bias.
 struct ParameterLayout {
   struct Entry {
     var place: AdapterPlace

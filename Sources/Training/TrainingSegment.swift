@@ -1,7 +1,7 @@
 /// Records that are kept, cached and removed together: what one slice holds.
 ///
-/// The order of its records is part of its content: activations are computed over fixed stretches of
-/// it, and their bits depend on nothing outside it.
+/// The order of its records is part of its content: activations are computed over fixed stretches
+/// of it, and their bits depend on nothing outside it.
 package struct TrainingSegment: Sendable {
   /// One label index per record.
   package var labels: [Int]

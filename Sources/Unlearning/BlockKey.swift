@@ -81,8 +81,8 @@ package enum LineageDigest {
     return SHA256.hash(writer.bytes)
   }
 
-  /// A backbone's digest covers the files that decide its outputs: configuration, weights, vocabulary
-  /// and, where there is one, the tokenizer's configuration.
+  /// A backbone's digest covers the files that decide its outputs: configuration, weights,
+  /// vocabulary and, where there is one, the tokenizer's configuration.
   package static func backbone(fileDigests: [(name: String, digest: Digest)]) -> Digest {
     var writer = CanonicalWriter()
     writer.write("lethe-backbone-1")

@@ -18,8 +18,8 @@ package struct Partition: Sendable {
 
   /// The slice of the record with this id.
   ///
-  /// Bytes 0–7 of `HMAC-SHA256(key, id)`, big-endian, choose the shard and bytes 8–15 the slice, each
-  /// by remainder.
+  /// Bytes 0–7 of `HMAC-SHA256(key, id)`, big-endian, choose the shard and bytes 8–15 the slice,
+  /// each by remainder.
   package func location(ofRecordID id: [UInt8]) -> SliceLocation {
     let tag = HMAC.authenticate(key: key, id).bytes
     func number(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }

@@ -70,7 +70,8 @@ package struct Record: Sendable {
   /// Covers every field: two records with one digest train the same block.
   package var digest: Digest { SHA256.hash(encoded) }
 
-  /// Covers what a model learns from (text, pair and label), so it finds duplicates under other ids.
+  /// Covers what a model learns from (text, pair and label), so it finds duplicates under other
+  /// ids.
   package var payloadDigest: Digest {
     var writer = CanonicalWriter()
     writer.write("lethe payload 1")

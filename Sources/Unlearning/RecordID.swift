@@ -1,7 +1,8 @@
 /// Names one record, or one person; compared as bytes.
 ///
-/// Two ids that a reader cannot tell apart (a letter with an accent, and a letter followed by one) are
-/// two ids: Swift's `String` would call them equal, and a deletion could reach the wrong record.
+/// Two ids that a reader cannot tell apart (a letter with an accent, and a letter followed by one)
+/// are two ids: Swift's `String` would call them equal, and a deletion could reach the wrong
+/// record.
 package struct RecordID: Hashable, Comparable, Sendable {
   package static let byteLimit = 256
 

@@ -12,8 +12,8 @@ package struct SliceSequence: Hashable, Sendable {
     order.firstIndex(where: tainted.contains) ?? order.count
   }
 
-  /// Rotations first, then rotations of ever shorter suffixes, so that later sequences share trained
-  /// prefixes with earlier ones.
+  /// Rotations first, then rotations of ever shorter suffixes, so that later sequences share
+  /// trained prefixes with earlier ones.
   ///
   /// For `count` up to the number of slices each slice stands first at most once, which is the best
   /// choice without knowledge of who will leave (S3T, arXiv 2406.16257). Fewer than `count` are

@@ -2,8 +2,8 @@ import ByteCoding
 
 /// One unit of Lethe wire: `u32 length · u8 type · u64 request · body`, little-endian.
 ///
-/// `length` counts everything after itself. `request` pairs an answer with its question and is 0 where
-/// there is none.
+/// `length` counts everything after itself. `request` pairs an answer with its question and is 0
+/// where there is none.
 package struct Frame: Equatable, Sendable {
   package var type: UInt8
   package var request: UInt64

@@ -30,8 +30,8 @@ package struct LoadedModel: Sendable {
     do {
       tokenizer = try WordPieceTokenizer(
         vocabulary: try FileSystem.read(vocabularyPath),
-        lowercases: settings.do_lower_case ?? true, stripsAccents: settings.strip_accents,
-        tokenizesChineseCharacters: settings.tokenize_chinese_chars ?? true)
+        lowercases: settings.doLowerCase ?? true, stripsAccents: settings.stripAccents,
+        tokenizesChineseCharacters: settings.tokenizeChineseChars ?? true)
     } catch {
       throw ServiceError(
         .badData, "\(vocabularyPath): \(error)", try: "fetch it again: ops/fetch-backbone")
@@ -51,17 +51,19 @@ package struct LoadedModel: Sendable {
       text, pair: pair, maximumTokens: min(maximumTokens, files.configuration.positionCount))
   }
 
-  /// The fields of `tokenizer_config.json` that change tokens, by their published names.
+  /// The fields of `tokenizer_config.json` that change tokens, their snake_case names converted.
   private struct TokenizerSettings: Decodable {
-    var do_lower_case: Bool?
-    var strip_accents: Bool?
-    var tokenize_chinese_chars: Bool?
+    var doLowerCase: Bool?
+    var stripAccents: Bool?
+    var tokenizeChineseChars: Bool?
 
     init(folder: String) throws {
       let path = "\(folder)/\(BackboneFiles.tokenizerConfigurationName)"
       guard FileSystem.exists(path) else { return }
       do {
-        self = try JSONDecoder().decode(Self.self, from: Data(try FileSystem.read(path)))
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        self = try decoder.decode(Self.self, from: Data(try FileSystem.read(path)))
       } catch {
         throw ServiceError(.badData, "\(path): \(error)", try: "fetch it again")
       }

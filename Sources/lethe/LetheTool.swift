@@ -14,7 +14,7 @@ let letheTool = CommandLineTool(
   commands: [
     initCommand, upCommand, coordinatorCommand, workerCommand, trainCommand, statusCommand,
     deleteCommand, deletionsCommand, lineageCommand, predictCommand, exportCommand, verifyCommand,
-    trainBlockCommand, demoCommand,
+    trainBlockCommand, benchCommand, demoCommand,
   ],
   explain: explain)
 

@@ -3,6 +3,7 @@ import Foundation
 import ServiceSupport
 import SystemIO
 
+// The one executable: hands its words to the tool and ends with the tool's code.
 SystemProcess.ignoreBrokenPipes()
 let environment = ProcessInfo.processInfo.environment
 let code = letheTool.run(

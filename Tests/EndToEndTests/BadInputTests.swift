@@ -11,7 +11,7 @@ import Testing
   }
 
   static let rows = [
-    Row(data: "", says: "empty", because: "an empty file"),
+    Row(data: "", says: "no records", because: "an empty file"),
     Row(
       data: #"{"id":"1","text":"x","label":"a"}"# + "\n" + #"{"id":"1","text":"y","label":"a"}"#
         + "\n",

@@ -1,7 +1,8 @@
 import Foundation
 import Testing
 
-/// Runs the shipped executable, as a user would, on the tiny BERT that is committed beside the tests.
+/// Runs the shipped executable, as a user would, on the tiny BERT that is committed beside the
+/// tests.
 enum Lethe {
   static let root = URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()

@@ -32,10 +32,25 @@ STEPS, BATCH, RATE, HEAD_RATE, DECAY, CLIP, WARMUP = 5, 4, 1e-3, 1e-2, 0.01, 1.0
 RECORDS = [
     ("r0", "a small flowering plant of the northern hemisphere", None, "a"),
     ("r1", "Yes", None, "b"),
-    ("r2", "the act of removing something from a list, a file or a memory; what is gone cannot be "
-     "shown, and what was learned from it must be unlearned before anybody asks again", None, "c"),
-    ("r3", "any of various animals living in water", "They have fins, scales and a cold body.", "a"),
-    ("r4", "a person who works for a company and is paid every month (or every 2 weeks)", None, "b"),
+    (
+        "r2",
+        "the act of removing something from a list, a file or a memory; what is gone cannot be "
+        "shown, and what was learned from it must be unlearned before anybody asks again",
+        None,
+        "c",
+    ),
+    (
+        "r3",
+        "any of various animals living in water",
+        "They have fins, scales and a cold body.",
+        "a",
+    ),
+    (
+        "r4",
+        "a person who works for a company and is paid every month (or every 2 weeks)",
+        None,
+        "b",
+    ),
     ("r5", "Was it 1984 or 2026? Nobody knew.", "The café's owner didn't say!", "c"),
     ("r6", "place where food and drinks are sold", None, "a"),
     ("r7", "feeling of being happy, warm and safe at home with good friends", None, "c"),
@@ -60,13 +75,17 @@ class MeanPoolClassifier(torch.nn.Module):
 
 # MARK: the tiny backbone
 
-FUNCTION_WORDS = """the of and a in to is was it for on that with as be by at from or an this are not but
+FUNCTION_WORDS = (
+    """the of and a in to is was it for on that with as be by at from or an this are not but
 they have had what were when we there can all your which their said if do will each about how up out them then
 she many some so these would other into has more her two like him see time could no make than first been its
 who now people my made over did down only way find use may water long little very after words called just
 where most know""".split()
-PIECES = """s es ed ing er ly ion al en ers ar or le st th in on an it re ent ment ness able ous ful less
+)
+PIECES = (
+    """s es ed ing er ly ion al en ers ar or le st th in on an it re ent ment ness able ous ful less
 """.split()
+)
 
 
 def tiny_vocabulary():
@@ -76,9 +95,42 @@ def tiny_vocabulary():
     words = """plant animal food person place body time feeling small large house home work world life hand
 part old year day man woman child name good new great end set form kind act state fish bird tree list file
 memory friend friends company month week weeks paid drink drinks sold happy warm safe cold scale living owner""".split()
-    stems = ["un", "remov", "learn", "flower", "north", "hem", "sphere", "some", "thing", "any", "var", "know",
-             "body", "mem", "show", "ask", "again", "before", "every", "fin"]
-    stem_pieces = ["ove", "ern", "isphere", "thing", "body", "earn", "ear", "arn", "owing", "ious", "ew", "ory"]
+    stems = [
+        "un",
+        "remov",
+        "learn",
+        "flower",
+        "north",
+        "hem",
+        "sphere",
+        "some",
+        "thing",
+        "any",
+        "var",
+        "know",
+        "body",
+        "mem",
+        "show",
+        "ask",
+        "again",
+        "before",
+        "every",
+        "fin",
+    ]
+    stem_pieces = [
+        "ove",
+        "ern",
+        "isphere",
+        "thing",
+        "body",
+        "earn",
+        "ear",
+        "arn",
+        "owing",
+        "ious",
+        "ew",
+        "ory",
+    ]
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + marks + digits + letters
     vocabulary += ["##" + piece for piece in letters + digits]
     for word in FUNCTION_WORDS + words + stems + ["##" + piece for piece in PIECES + stem_pieces]:
@@ -92,11 +144,22 @@ def write_tiny(folder):
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = tiny_vocabulary()
     config = {
-        "architectures": ["BertModel"], "model_type": "bert", "hidden_act": "gelu",
-        "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 64,
-        "vocab_size": len(vocabulary), "max_position_embeddings": 128, "type_vocab_size": 2,
-        "layer_norm_eps": 1e-12, "pad_token_id": 0, "position_embedding_type": "absolute",
-        "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1, "initializer_range": 0.02,
+        "architectures": ["BertModel"],
+        "model_type": "bert",
+        "hidden_act": "gelu",
+        "hidden_size": 32,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "vocab_size": len(vocabulary),
+        "max_position_embeddings": 128,
+        "type_vocab_size": 2,
+        "layer_norm_eps": 1e-12,
+        "pad_token_id": 0,
+        "position_embedding_type": "absolute",
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "initializer_range": 0.02,
     }
     random = np.random.Generator(np.random.PCG64(20260101))
 
@@ -114,9 +177,13 @@ def write_tiny(folder):
         tensors[name + ".weight"] = normal(hidden, std=0.1, mean=1.0)
         tensors[name + ".bias"] = normal(hidden, std=0.1)
 
-    tensors["embeddings.position_ids"] = torch.arange(config["max_position_embeddings"]).unsqueeze(0)
+    tensors["embeddings.position_ids"] = torch.arange(config["max_position_embeddings"]).unsqueeze(
+        0
+    )
     tensors["embeddings.word_embeddings.weight"] = normal(len(vocabulary), hidden)
-    tensors["embeddings.position_embeddings.weight"] = normal(config["max_position_embeddings"], hidden)
+    tensors["embeddings.position_embeddings.weight"] = normal(
+        config["max_position_embeddings"], hidden
+    )
     tensors["embeddings.token_type_embeddings.weight"] = normal(2, hidden)
     norm("embeddings.LayerNorm")
     for layer in range(config["num_hidden_layers"]):
@@ -137,19 +204,32 @@ def write_tiny(folder):
 
 # MARK: model and batches
 
+
 def load_model(folder, rank, alpha, seed):
-    bert = BertModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="eager",
-                                     dtype=torch.float32)
+    bert = BertModel.from_pretrained(
+        folder, add_pooling_layer=False, attn_implementation="eager", dtype=torch.float32
+    )
     model = get_peft_model(
         MeanPoolClassifier(bert, bert.config.hidden_size, len(LABELS)),
-        LoraConfig(r=rank, lora_alpha=alpha, use_rslora=True, lora_dropout=0.0, bias="none",
-                   target_modules=TARGETS, modules_to_save=["classifier"]))
+        LoraConfig(
+            r=rank,
+            lora_alpha=alpha,
+            use_rslora=True,
+            lora_dropout=0.0,
+            bias="none",
+            target_modules=TARGETS,
+            modules_to_save=["classifier"],
+        ),
+    )
     random = np.random.Generator(np.random.PCG64(seed))
     with torch.no_grad():
         for key, parameter in sorted(trained(model).items()):
             std = 0.1 if "classifier" in key else 0.05 if "lora_A" in key else 0.03
-            parameter.copy_(torch.from_numpy(
-                (std * random.standard_normal(tuple(parameter.shape))).astype(np.float32)))
+            parameter.copy_(
+                torch.from_numpy(
+                    (std * random.standard_normal(tuple(parameter.shape))).astype(np.float32)
+                )
+            )
     return model.eval()
 
 
@@ -157,8 +237,8 @@ def trained(model):
     """The LoRA and head parameters under the keys PEFT writes to its file."""
     return {
         name.replace(".default", "").replace(".modules_to_save", ""): parameter
-        for name, parameter in model.named_parameters() if parameter.requires_grad
-        or "lora_" in name or "modules_to_save" in name
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad or "lora_" in name or "modules_to_save" in name
     }
 
 
@@ -188,6 +268,7 @@ def gradients(model, encoded, labels, parameters):
 
 # MARK: training
 
+
 def train(model, encoded, labels, layers, clip, schedule):
     """Five AdamW steps; `layers` None trains every adapter. Returns losses and trained parameters."""
     parameters = trained(model)
@@ -199,8 +280,14 @@ def train(model, encoded, labels, layers, clip, schedule):
             adapters[key] = parameter
         parameter.requires_grad_(key in head or key in adapters)
     optimizer = torch.optim.AdamW(
-        [{"params": list(adapters.values()), "lr": RATE}, {"params": list(head.values()), "lr": HEAD_RATE}],
-        betas=(0.9, 0.999), eps=1e-8, weight_decay=DECAY)
+        [
+            {"params": list(adapters.values()), "lr": RATE},
+            {"params": list(head.values()), "lr": HEAD_RATE},
+        ],
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=DECAY,
+    )
     scheduler = None
     if schedule == "linear":
         scheduler = get_linear_schedule_with_warmup(optimizer, math.ceil(WARMUP * STEPS), STEPS)
@@ -208,7 +295,7 @@ def train(model, encoded, labels, layers, clip, schedule):
     for step in range(STEPS):
         start = step * BATCH % len(encoded)
         optimizer.zero_grad(set_to_none=True)
-        loss = cross_entropy(model, encoded[start:start + BATCH], labels[start:start + BATCH])
+        loss = cross_entropy(model, encoded[start : start + BATCH], labels[start : start + BATCH])
         loss.backward()
         losses.append(loss.item())
         moved = {**adapters, **head}
@@ -243,8 +330,9 @@ def measure(fresh, encoded, labels, block_layers):
 
 
 def golden(folder, tokenizer):
-    bert = BertModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="eager",
-                                     dtype=torch.float32).eval()
+    bert = BertModel.from_pretrained(
+        folder, add_pooling_layer=False, attn_implementation="eager", dtype=torch.float32
+    ).eval()
     item = tokenizer.encode(GOLDEN_TEXT)
     with torch.no_grad():
         states = bert(**collate([item])).last_hidden_state[0].mean(0)
@@ -288,8 +376,10 @@ def main():
                 del row["text_pair"]
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
     with open(output / "tokens.json", "w") as file:
-        rows = [json.dumps({"id": record[0], "ids": item.ids, "typeIds": item.type_ids})
-                for record, item in zip(RECORDS, encoded)]
+        rows = [
+            json.dumps({"id": record[0], "ids": item.ids, "typeIds": item.type_ids})
+            for record, item in zip(RECORDS, encoded)
+        ]
         file.write("[\n" + ",\n".join(rows) + "\n]\n")
 
     shutil.rmtree(output / "init", ignore_errors=True)
@@ -300,14 +390,28 @@ def main():
     single = measure(lambda: load_model(folder, rank, alpha, seed), encoded, labels, block)
     double = measure(lambda: load_model(folder, rank, alpha, seed).double(), encoded, labels, block)
     print("float32 against float64, greatest absolute difference (greatest absolute value):")
-    for kind in ("logits", "grad.", "all.losses", "all.base", "block.losses", "block.base", "blockgrad."):
+    for kind in (
+        "logits",
+        "grad.",
+        "all.losses",
+        "all.base",
+        "block.losses",
+        "block.base",
+        "blockgrad.",
+    ):
         keys = [key for key in single if key.startswith(kind)]
-        print(f"  {kind:14}", "%.2e" % max((single[k] - double[k]).abs().max().item() for k in keys),
-              "(%.3g)" % max(double[k].abs().max().item() for k in keys))
+        print(
+            f"  {kind:14}",
+            "%.2e" % max((single[k] - double[k]).abs().max().item() for k in keys),
+            "(%.3g)" % max(double[k].abs().max().item() for k in keys),
+        )
     print("  losses all", single["all.losses"].tolist(), "block", single["block.losses"].tolist())
     single["logits64"] = double["logits"]
-    save_file({key: value.detach().contiguous() for key, value in single.items()},
-              output / "expected.safetensors", metadata={"format": "pt"})
+    save_file(
+        {key: value.detach().contiguous() for key, value in single.items()},
+        output / "expected.safetensors",
+        metadata={"format": "pt"},
+    )
     if options.which == "minilm":
         (output / "golden.json").write_text(json.dumps(golden(folder, tokenizer)) + "\n")
 

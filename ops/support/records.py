@@ -16,8 +16,16 @@ import sys
 
 # Lexicographer files of WordNet 3.0, in the declared order of the labels.
 WORDNET_CLASSES = {
-    "05": "animal", "20": "plant", "13": "food", "18": "person", "15": "location",
-    "08": "body", "06": "artifact", "27": "substance", "28": "time", "12": "feeling",
+    "05": "animal",
+    "20": "plant",
+    "13": "food",
+    "18": "person",
+    "15": "location",
+    "08": "body",
+    "06": "artifact",
+    "27": "substance",
+    "28": "time",
+    "12": "feeling",
 }
 
 
@@ -63,11 +71,13 @@ def sample(records, rows_per_class):
 
 def main(kind, path, rows_per_class=None):
     with open(path, encoding="utf-8", newline="\n") as lines:
-        records = list({
-            "wordnet10": lambda: wordnet10(lines),
-            "movies": lambda: sentiment("mv", lines),
-            "products": lambda: sentiment("pr", lines, lambda name: name.split("_")[0]),
-        }[kind]())
+        records = list(
+            {
+                "wordnet10": lambda: wordnet10(lines),
+                "movies": lambda: sentiment("mv", lines),
+                "products": lambda: sentiment("pr", lines, lambda name: name.split("_")[0]),
+            }[kind]()
+        )
     first = {}
     for record in records:
         first.setdefault(record["text"], record["id"])

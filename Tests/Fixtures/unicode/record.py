@@ -9,6 +9,7 @@ words.tsv (digests that hold the Swift code to the reference, 4,096 code points 
 The reference mixes several versions of Unicode, one per library it links, so its tables are asked
 for by running it on all 1,112,064 code points instead of being taken from one edition.
 """
+
 import hashlib
 import pathlib
 import unicodedata
@@ -23,7 +24,8 @@ HANGUL = range(0xAC00, 0xD7A4)
 
 def bert(clean=False, chinese=False, strip=False, lower=False):
     return normalizers.BertNormalizer(
-        clean_text=clean, handle_chinese_chars=chinese, strip_accents=strip, lowercase=lower)
+        clean_text=clean, handle_chinese_chars=chinese, strip_accents=strip, lowercase=lower
+    )
 
 
 def spans(points):
@@ -131,32 +133,68 @@ def main():
                 class_runs.append([c, c, classes[c]])
     flatten = lambda rows: [x for row in rows for x in row]
     tables = [
-        literal("dropped", "Control, format and private-use code points that cleaning removes: "
-                "first, last.", flatten(spans(dropped)), "UInt32"),
-        literal("spaces", "Code points that cleaning turns into a space: first, last.",
-                flatten(spans(spaces)), "UInt32"),
-        literal("ideographs", "Code points that stand as words of their own: first, last.",
-                flatten(spans(chinese)), "UInt32"),
+        literal(
+            "dropped",
+            "Control, format and private-use code points that cleaning removes: " "first, last.",
+            flatten(spans(dropped)),
+            "UInt32",
+        ),
+        literal(
+            "spaces",
+            "Code points that cleaning turns into a space: first, last.",
+            flatten(spans(spaces)),
+            "UInt32",
+        ),
+        literal(
+            "ideographs",
+            "Code points that stand as words of their own: first, last.",
+            flatten(spans(chinese)),
+            "UInt32",
+        ),
         literal("marks", "Non-spacing marks: first, last.", flatten(spans(marks)), "UInt32"),
-        literal("punctuation", "Code points that are words of their own: first, last.",
-                flatten(spans(punctuation)), "UInt32"),
-        literal("combiningClasses", "Canonical combining classes but 0: first, last, class.",
-                flatten(class_runs), "UInt32"),
-        literal("lowerRuns", "Letters with another lower case: first, last, stride, distance.",
-                flatten(lower_runs(lower)), "Int32", radix="d"),
-        literal("decompositions", "Full canonical decompositions but Hangul's: the code point "
-                "with the number\n  /// of parts in its top byte, then the parts.", flat,
-                "UInt32"),
+        literal(
+            "punctuation",
+            "Code points that are words of their own: first, last.",
+            flatten(spans(punctuation)),
+            "UInt32",
+        ),
+        literal(
+            "combiningClasses",
+            "Canonical combining classes but 0: first, last, class.",
+            flatten(class_runs),
+            "UInt32",
+        ),
+        literal(
+            "lowerRuns",
+            "Letters with another lower case: first, last, stride, distance.",
+            flatten(lower_runs(lower)),
+            "Int32",
+            radix="d",
+        ),
+        literal(
+            "decompositions",
+            "Full canonical decompositions but Hangul's: the code point "
+            "with the number\n  /// of parts in its top byte, then the parts.",
+            flat,
+            "UInt32",
+        ),
     ]
     (ROOT / "Sources/Tokenization/UnicodeTables+Data.swift").write_text(
         "// Written by Tests/Fixtures/unicode/record.py; not edited by hand.\n\n"
-        "extension UnicodeTables {\n" + "\n\n".join(tables) + "\n}\n")
+        "extension UnicodeTables {\n" + "\n\n".join(tables) + "\n}\n"
+    )
 
-    rows = ["# reference: tokenizers " + tokenizers.__version__,
-            "# first code point, then SHA-256 of the words of each of 4,096 texts: "
-            "uncased, cased, cased + accents stripped, uncased + accents kept"]
-    variants = [bert(True, True, True, True), bert(True, True, False, False),
-                bert(True, True, True, False), bert(True, True, False, True)]
+    rows = [
+        "# reference: tokenizers " + tokenizers.__version__,
+        "# first code point, then SHA-256 of the words of each of 4,096 texts: "
+        "uncased, cased, cased + accents stripped, uncased + accents kept",
+    ]
+    variants = [
+        bert(True, True, True, True),
+        bert(True, True, False, False),
+        bert(True, True, True, False),
+        bert(True, True, False, True),
+    ]
     for first in range(0, 0x110000, 4096):
         if 0xD800 <= first <= 0xDFFF:
             continue
