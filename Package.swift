@@ -108,6 +108,18 @@ let package = Package(
     .testTarget(
       name: "NumericsTests", dependencies: ["Numerics", "Hashing"], swiftSettings: strict),
     .testTarget(
+      name: "UnlearningTests", dependencies: ["Unlearning", "Hashing"], swiftSettings: strict),
+    .testTarget(
+      name: "CoordinatorCoreTests", dependencies: ["CoordinatorCore", "Unlearning", "Hashing"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "JournalFormatTests", dependencies: ["JournalFormat", "Hashing"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "WireFormatTests",
+      dependencies: ["WireFormat", "CoordinatorCore", "Unlearning", "Hashing", "ByteCoding"],
+      swiftSettings: strict),
+    .testTarget(
       name: "EndToEndTests",
       dependencies: ["CoordinatorAPI", "Unlearning", "Hashing", "Datasets"],
       swiftSettings: strict),

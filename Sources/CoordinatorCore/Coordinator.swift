@@ -64,7 +64,7 @@ package struct Coordinator: Sendable {
       purge?.workersToHear.remove(id)
 
     case .workRequested(let id):
-      // A worker that just delivered may have its next lease on the way already.
+      // One lease at a time: a second would overwrite what the worker knows of the first.
       if !leases.values.contains(where: { $0.worker == id }) { workers[id]?.wantsWork = true }
 
     case .heartbeat(let id, let epoch, let progress):
@@ -81,7 +81,6 @@ package struct Coordinator: Sendable {
       decide(upload, from: id, into: &step)
 
     case .failed(let id, let epoch, let failure):
-      workers[id]?.wantsWork = true
       guard let (key, lease) = leases.first(where: { $0.value.epoch == epoch }), lease.worker == id
       else { return }
       leases[key] = nil
@@ -99,7 +98,6 @@ package struct Coordinator: Sendable {
   }
 
   private mutating func decide(_ upload: Upload, from id: WorkerID, into step: inout Step) {
-    workers[id]?.wantsWork = true
     guard let worker = workers[id] else { return }
     if let block = state.blocks[upload.key] {
       // A second completion is agreement or an alarm, never last-writer-wins.

@@ -29,7 +29,8 @@ extension DatasetProblem {
     case .empty: "the value is empty; fill it in or remove the record"
     case .wrongType(let expected): "the value has the wrong type; write \(expected)"
     case .tooLong(let count, let limit):
-      "\(field?.rawValue ?? "value") over the limit: \(count) bytes, \(limit) are allowed; shorten it"
+      "\(field?.rawValue ?? "value") over the limit: \(count) bytes, \(limit) are allowed; "
+        + "shorten it"
     case .controlCharacter: "control characters are not allowed here; remove them"
     case .notAProbability: "not a number from 0 to 1; correct it or leave it out"
     case .unknownSplit: "not one of train, validation, test; correct it or leave it out"

@@ -20,7 +20,7 @@ let initCommand = Command(
       "backbone", .path, placeholder: "DIR", required: true,
       help: "Folder with config.json, model.safetensors and vocab.txt."),
     CommandOption(
-      "labels", .list(of: .text), help: "The classes in order; default: those of the data, sorted."),
+      "labels", .list(of: .text), help: "The classes in order; default: the data's, sorted."),
     CommandOption("name", .text, default: "run", help: "What the run is called."),
     CommandOption("shards", .integer(1...4096), default: "3", help: "Ensemble members."),
     CommandOption(
@@ -67,7 +67,8 @@ let initCommand = Command(
   {
     """
     wrote \($0.runFile): \($0.records) training records, \($0.labels.count) labels
-    next: lethe up --run \($0.runFile), and in another terminal lethe train --run \($0.runFile) --watch
+    next: lethe up --run \($0.runFile)
+    then, in another terminal: lethe train --run \($0.runFile) --watch
     """
   }
   return .ok
@@ -122,7 +123,8 @@ struct RunFileText {
       partitionKey: \(quote(partitionKey)),
 
       training: {
-        targets: ["query", "value"], // also key, attention.output.dense, intermediate.dense, output.dense
+        // also: key, attention.output.dense, intermediate.dense, output.dense
+        targets: ["query", "value"],
         rank: 8,
         alpha: 16,
         rankStabilized: true, // scale alpha / sqrt(rank)

@@ -7,8 +7,8 @@ let letheTool = CommandLineTool(
   name: "lethe", version: "0.1.0",
   summary: "Train models that can forget.",
   discussion: """
-    Lethe trains many small LoRA blocks over one frozen transformer, so that any training record can \
-    be removed exactly: at once, by no longer serving the blocks that saw it, and then by \
+    Lethe trains many small LoRA blocks over one frozen transformer, so that any training record \
+    can be removed exactly: at once, by no longer serving the blocks that saw it, and then by \
     retraining only those.
     """,
   commands: [

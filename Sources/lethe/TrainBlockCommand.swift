@@ -18,7 +18,7 @@ let trainBlockCommand = Command(
     CommandOption("data", .path, placeholder: "FILE", required: true, help: "Records."),
     CommandOption("labels", .list(of: .text), required: true, help: "The classes, in order."),
     CommandOption(
-      "layers", .text, default: "", help: "Layers to train, as in 3,4; empty trains the head only."),
+      "layers", .text, default: "", help: "Layers to train, as in 3,4; none: only the head."),
     CommandOption(
       "targets", .list(of: .choice(ProjectionTarget.allCases.map(\.rawValue))),
       default: "query,value", help: "Projections that carry adapters."),

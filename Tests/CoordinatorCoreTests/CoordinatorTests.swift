@@ -1,0 +1,308 @@
+import CoordinatorCore
+import Hashing
+import Testing
+import Unlearning
+
+/// A run of 2 shards × 2 slices × 2 sequences with three records in every slice.
+struct Bench {
+  var coordinator: Coordinator
+  var entries: [JournalEntry] = []
+  var effects: [Effect] = []
+  var time: Milliseconds = 1_000_000
+
+  static let run = RunDescription(
+    name: "test", shardCount: 2, sliceCount: 2, sequenceCount: 2, layerCount: 4,
+    stageData: .cumulative, seed: 1, partitionKey: Array(repeating: 1, count: 32),
+    recipe: TrainingRecipe(labels: ["a", "b"]), backbone: SHA256.hash([9]), repairPolicy: .eager)
+
+  static func tag(_ shard: Int, _ slice: Int, _ number: Int) -> RecordTag {
+    RecordTag(SHA256.hash([UInt8(shard), UInt8(slice), UInt8(number)]))
+  }
+
+  static let ingestion = JournalEntry.ingested(
+    (0..<2).flatMap { shard in
+      (0..<2).map { slice in
+        IngestedSlice(
+          location: SliceLocation(shard: shard, slice: slice),
+          records: (0..<3).map {
+            IngestedRecord(
+              tag: tag(shard, slice, $0),
+              digest: SHA256.hash([7, UInt8(shard), UInt8(slice), UInt8($0)]))
+          })
+      }
+    })
+
+  init(_ policy: RepairPolicy = .eager) throws {
+    var run = Self.run
+    run.repairPolicy = policy
+    var state = try RunState(run)
+    state.apply(Self.ingestion)
+    coordinator = Coordinator(state)
+    handle(.started)
+  }
+
+  @discardableResult
+  mutating func handle(_ event: Event, after milliseconds: Milliseconds = 1) -> Step {
+    time += milliseconds
+    let step = coordinator.handle(event, at: Moment(monotonic: time, wall: time))
+    entries += step.entries
+    effects += step.effects
+    return step
+  }
+
+  mutating func join(_ number: UInt64, host: String = "h", numericClass: String = "c") {
+    handle(
+      .workerJoined(
+        WorkerID(number),
+        Introduction(
+          name: "w\(number)", host: host, numericClass: numericClass, backbone: SHA256.hash([9]),
+          roles: [.train, .serve])))
+  }
+
+  /// Every lease that is live, finished with an artifact that follows from its key.
+  @discardableResult
+  mutating func finishLeases() -> Int {
+    let leases = coordinator.leases.sorted { $0.key < $1.key }
+    for (key, lease) in leases {
+      handle(.uploaded(lease.worker, Self.upload(key, lease.epoch)))
+      handle(.workRequested(lease.worker))
+    }
+    return leases.count
+  }
+
+  static func upload(_ key: BlockKey, _ epoch: UInt64, artifact: Digest? = nil) -> Upload {
+    Upload(
+      epoch: epoch, key: key, artifact: artifact ?? SHA256.hash(key.digest.bytes), byteCount: 1,
+      work: TrainingWork(steps: 1, examples: 1, seconds: 1, gemmSeconds: 1, finalLoss: 1))
+  }
+
+  mutating func trainAll() {
+    handle(.trainingRequested)
+    for id in coordinator.workers.keys.sorted() { handle(.workRequested(id)) }
+    while finishLeases() > 0 {}
+  }
+
+  var trainedCount: Int {
+    coordinator.state.plan.allSlots.count { coordinator.state.block(at: $0) != nil }
+  }
+
+  /// The state that a restart would find.
+  func replayed(_ policy: RepairPolicy = .eager) throws -> RunState {
+    var run = Self.run
+    run.repairPolicy = policy
+    var state = try RunState(run)
+    state.apply(Self.ingestion)
+    for entry in entries { state.apply(try JournalEntry(encoded: entry.encoded)) }
+    return state
+  }
+}
+
+@Suite("Coordinator") struct CoordinatorTests {
+  @Test("trains every block once, parents first")
+  func trains() throws {
+    var bench = try Bench()
+    bench.join(1)
+    bench.join(2)
+    bench.trainAll()
+    #expect(bench.trainedCount == 8)
+    #expect(bench.entries.count { if case .committed = $0 { true } else { false } } == 8)
+    #expect(bench.coordinator.state.servingView().map(\.depth) == [2, 2])
+  }
+
+  @Test("masks exactly the blocks at or after the slice's position, at once")
+  func masks() throws {
+    var bench = try Bench(.manual)
+    bench.join(1)
+    bench.trainAll()
+    let before = bench.coordinator.state
+    let view = before.servingView()
+    let step = bench.handle(.deletionRequested(token: 3, [Bench.tag(0, 1, 0)]))
+    #expect(step.effects.contains(.deletionDecided(3, [.accepted(1)], blocksMasked: 3)))
+    let state = bench.coordinator.state
+    let masked = state.plan.allSlots.filter { state.block(at: $0) == nil }
+    #expect(masked == state.plan.slots(dependingOn: SliceLocation(shard: 0, slice: 1)))
+    #expect(state.servingView().map(\.depth) == [1, 2])
+    #expect(!state.isCurrent(view), "an answer from the earlier view must be recomputed")
+    #expect(state.isCurrent(state.servingView()))
+  }
+
+  @Test("tells accepted, duplicate and unknown apart")
+  func outcomes() throws {
+    var bench = try Bench()
+    let (known, stranger) = (Bench.tag(0, 0, 0), RecordTag(SHA256.hash([0])))
+    let first = bench.handle(.deletionRequested(token: 1, [known, stranger, known]))
+    #expect(
+      first.effects.contains(
+        .deletionDecided(1, [.accepted(1), .unknown, .duplicate(of: 1)], blocksMasked: 0)))
+    let second = bench.handle(.deletionRequested(token: 2, [known]))
+    #expect(second.effects.contains(.deletionDecided(2, [.duplicate(of: 1)], blocksMasked: 0)))
+    #expect(second.entries.isEmpty, "a repeated request is no new fact")
+  }
+
+  @Test("cancels training that reads a deleted record, and refuses its late result")
+  func lateResult() throws {
+    var bench = try Bench()
+    bench.join(1)
+    bench.handle(.trainingRequested)
+    bench.handle(.workRequested(WorkerID(1)))
+    let (key, lease) = try #require(bench.coordinator.leases.first)
+    let slice = bench.coordinator.state.plan.slicesRead(by: lease.slot)[0]
+    let step = bench.handle(
+      .deletionRequested(token: 1, [Bench.tag(lease.slot.shard, slice, 1)]))
+    #expect(step.effects.contains(.cancel(WorkerID(1), lease.epoch)))
+    let late = bench.handle(.uploaded(WorkerID(1), Bench.upload(key, lease.epoch)))
+    #expect(late.effects.contains(.refused(WorkerID(1), lease.epoch, .staleLease)))
+    #expect(bench.coordinator.state.blocks[key] == nil)
+  }
+
+  @Test("purges once files are clean and every worker has forgotten, then repairs")
+  func purgeAndRepair() throws {
+    var bench = try Bench()
+    bench.join(1)
+    bench.join(2)
+    bench.trainAll()
+    bench.handle(.deletionRequested(token: 1, [Bench.tag(1, 0, 2)]))
+    #expect(bench.coordinator.state.deletions[0].purgedAt == nil)
+    bench.handle(.purgeFinished(throughDeletion: 1))
+    bench.handle(.purgeConfirmed(WorkerID(1), throughDeletion: 1))
+    #expect(bench.coordinator.state.deletions[0].purgedAt == nil, "worker 2 has not answered")
+    bench.handle(.workerLeft(WorkerID(2)))
+    #expect(bench.coordinator.state.deletions[0].purgedAt != nil)
+    #expect(bench.coordinator.state.artifactsToPurge.isEmpty)
+    bench.trainAll()
+    #expect(bench.trainedCount == 8 && bench.coordinator.state.deletions[0].repairedAt != nil)
+  }
+
+  @Test(
+    "repairs when its policy says so",
+    arguments: [
+      (RepairPolicy.eager, Milliseconds(0), true), (.manual, 10_000_000, false),
+      (.batched(quiet: 5000, maximumAge: 60_000), 1000, false),
+      (.batched(quiet: 5000, maximumAge: 60_000), 6000, true),
+      (.depthBelow(1), 0, false), (.depthBelow(2), 0, true),
+    ])
+  func policies(policy: RepairPolicy, wait: Milliseconds, repairs: Bool) throws {
+    var bench = try Bench(policy)
+    bench.join(1)
+    bench.trainAll()
+    bench.handle(.deletionRequested(token: 1, [Bench.tag(0, 0, 0)]))
+    bench.handle(.ticked, after: wait)
+    #expect(!bench.coordinator.leases.isEmpty == repairs)
+    bench.handle(.trainingRequested)
+    #expect(!bench.coordinator.leases.isEmpty, "asking repairs under any policy")
+  }
+
+  @Test("one key with two results is quarantined and raises an alarm")
+  func quarantine() throws {
+    var bench = try Bench()
+    bench.join(1)
+    bench.trainAll()
+    let key = try #require(bench.coordinator.state.blocks.keys.min())
+    bench.handle(
+      .uploaded(WorkerID(1), Bench.upload(key, 1, artifact: SHA256.hash([42]))))
+    #expect(bench.coordinator.state.blocks[key] == nil && bench.coordinator.alarms.count == 1)
+    bench.handle(.ticked)
+    #expect(bench.coordinator.leases[key] == nil, "it is not trained again")
+  }
+
+  @Test("workers of another numeric class get no work, and are told why")
+  func numericClass() throws {
+    var bench = try Bench()
+    bench.join(1, numericClass: "c")
+    bench.handle(.workerLeft(WorkerID(1)))
+    bench.join(2, numericClass: "other")
+    bench.trainAll()
+    #expect(bench.trainedCount == 0 && !bench.coordinator.canTrain(WorkerID(2)))
+    let slot = BlockSlot(shard: 0, sequence: 0, stage: 1)
+    #expect(bench.coordinator.waitingReason(of: slot) == .noMatchingNumericClass)
+  }
+
+  @Test("a lease that is not renewed runs out, and its holder's result counts for nothing")
+  func expiry() throws {
+    var bench = try Bench()
+    bench.join(1)
+    bench.handle(.trainingRequested)
+    bench.handle(.workRequested(WorkerID(1)))
+    let (key, lease) = try #require(bench.coordinator.leases.first)
+    bench.handle(
+      .heartbeat(WorkerID(1), epoch: lease.epoch, StageProgress(step: 1, totalSteps: 2)),
+      after: 14_000)
+    #expect(bench.coordinator.leases[key] != nil)
+    bench.handle(.ticked, after: 15_001)
+    #expect(bench.coordinator.leases[key] == nil)
+    let late = bench.handle(.uploaded(WorkerID(1), Bench.upload(key, lease.epoch)))
+    #expect(late.effects.contains(.refused(WorkerID(1), lease.epoch, .staleLease)))
+  }
+
+  @Test("a block that fails on two hosts, twice on each, is poisoned with its reason")
+  func poison() throws {
+    var bench = try Bench()
+    bench.join(1, host: "one")
+    bench.join(2, host: "two")
+    bench.handle(.trainingRequested)
+    for _ in 0..<400 {
+      for id in [WorkerID(1), WorkerID(2)] { bench.handle(.workRequested(id)) }
+      for (_, lease) in bench.coordinator.leases {
+        bench.handle(
+          .failed(lease.worker, epoch: lease.epoch, Failure(kind: .retryable, reason: "boom")))
+        bench.handle(.workRequested(lease.worker))
+      }
+      bench.handle(.ticked, after: 61_000)
+    }
+    let slot = BlockSlot(shard: 0, sequence: 0, stage: 1)
+    guard case .poisoned(let reason)? = bench.coordinator.waitingReason(of: slot) else {
+      Issue.record("not poisoned")
+      return
+    }
+    #expect(reason.contains("boom"))
+  }
+
+  @Test(
+    "whatever happens, replay gives the live state and no stale block serves", arguments: 0..<48)
+  func randomEvents(seed: UInt64) throws {
+    var generator = SeededGenerator(seed: seed)
+    var bench = try Bench()
+    var uploads: [(WorkerID, Upload)] = []
+    bench.handle(.trainingRequested)
+    for step in UInt64(1)...250 {
+      let id = WorkerID(UInt64.random(in: 1...3, using: &generator))
+      switch Int.random(in: 0..<10, using: &generator) {
+      case 0: bench.join(id.number, host: "h\(id.number)")
+      case 1: bench.handle(.workerLeft(id))
+      case 2, 3: bench.handle(.workRequested(id))
+      case 4:
+        let tags = bench.coordinator.state.records.keys.sorted()
+        if let tag = tags.randomElement(using: &generator), step % 4 == 0 {
+          bench.handle(.deletionRequested(token: step, [tag]))
+        }
+      case 5: bench.handle(.ticked, after: Milliseconds.random(in: 0...20_000, using: &generator))
+      case 6:
+        if let purge = bench.coordinator.purge {
+          bench.handle(.purgeFinished(throughDeletion: purge.order.throughDeletion))
+          bench.handle(.purgeConfirmed(id, throughDeletion: purge.order.throughDeletion))
+        }
+      case 7:
+        for (key, lease) in bench.coordinator.leases.sorted(by: { $0.key < $1.key }) {
+          uploads.append((lease.worker, Bench.upload(key, lease.epoch)))
+        }
+      default:
+        // Late, repeated and reordered results all come.
+        if let upload = uploads.randomElement(using: &generator) {
+          bench.handle(.uploaded(upload.0, upload.1))
+        }
+      }
+      let state = bench.coordinator.state
+      try #require(try bench.replayed() == state)
+      for prefix in state.servingView() {
+        for (index, artifact) in prefix.artifacts.enumerated() {
+          let slot = BlockSlot(shard: prefix.shard, sequence: prefix.sequence, stage: index + 1)
+          let key = try #require(state.expectedKeys[slot])
+          try #require(artifact == SHA256.hash(key.digest.bytes), "a stale block serves")
+        }
+      }
+      let holders = bench.coordinator.leases.values.map(\.worker)
+      try #require(Set(holders).count == holders.count, "a worker holds two leases")
+      try #require(Set(state.records.keys).isDisjoint(with: state.deletedTags.keys))
+    }
+  }
+}

@@ -1,0 +1,111 @@
+import Hashing
+import Testing
+import Unlearning
+
+@Suite("Run plan") struct RunPlanTests {
+  @Test(
+    "splits layers from the top, the remainder upwards",
+    arguments: [
+      (6, 3, [4..<6, 2..<4, 0..<2]), (6, 4, [4..<6, 2..<4, 1..<2, 0..<1]),
+      (7, 3, [4..<7, 2..<4, 0..<2]),
+      (24, 7, [20..<24, 16..<20, 12..<16, 9..<12, 6..<9, 3..<6, 0..<3]),
+      (1, 1, [0..<1]),
+    ])
+  func layers(layerCount: Int, groupCount: Int, groups: [Range<Int>]) {
+    #expect(RunPlan.topDownGroups(layerCount: layerCount, groupCount: groupCount) == groups)
+  }
+
+  @Test(
+    "keeps exactly the blocks before the first tainted slice",
+    arguments: [
+      ([0, 1, 2, 3], Set<Int>(), 4), ([0, 1, 2, 3], Set([3]), 3), ([3, 0, 1, 2], Set([3]), 0),
+      ([2, 0, 3, 1], Set([3, 1]), 2),
+    ])
+  func prefix(order: [Int], tainted: Set<Int>, survives: Int) {
+    #expect(SliceSequence(order).survivingPrefixCount(tainted: tainted) == survives)
+  }
+
+  @Test("rotations first, then every other order, each once", arguments: 1...4)
+  func cyclic(sliceCount: Int) {
+    let factorial = (1...sliceCount).reduce(1, *)
+    let all = SliceSequence.cyclic(sliceCount: sliceCount, count: factorial + 5)
+    #expect(all.count == factorial && Set(all).count == factorial)
+    #expect(all.allSatisfy { $0.order.sorted() == Array(0..<sliceCount) })
+    #expect(Set(all.prefix(sliceCount).map { $0.order[0] }).count == sliceCount)
+  }
+
+  @Test("a deletion reaches its slice's position and all after it, in its shard alone")
+  func dependants() throws {
+    let plan = try RunPlan(
+      shardCount: 2, sliceCount: 3, sequenceCount: 2, layerCount: 6, stageData: .cumulative)
+    let slots = plan.slots(dependingOn: SliceLocation(shard: 1, slice: 1))
+    #expect(
+      slots.map { [$0.shard, $0.sequence, $0.stage] }
+        == [[1, 0, 2], [1, 0, 3], [1, 1, 1], [1, 1, 2], [1, 1, 3]])
+  }
+
+  @Test("sequences that begin alike share seeds, and so blocks")
+  func seeds() throws {
+    let plan = try RunPlan(
+      shardCount: 1, sliceCount: 3, sequenceCount: 6, layerCount: 6, stageData: .cumulative)
+    func seed(_ sequence: Int, _ stage: Int) -> UInt64 {
+      LineageDigest.stageSeed(
+        runSeed: 7, slot: BlockSlot(shard: 0, sequence: sequence, stage: stage), plan: plan)
+    }
+    let twin = try #require(plan.sequences.dropFirst(3).firstIndex { $0.order[0] == 0 })
+    #expect(seed(twin, 1) == seed(0, 1))
+    #expect(seed(twin, 2) != seed(0, 2))
+    #expect(seed(1, 1) != seed(0, 1))
+  }
+
+  @Test("deletions until every shard is silent meet the closed form m·L·H(m·min(B,L))")
+  func closedForm() throws {
+    let (shards, slices, sequences, runs) = (3, 3, 2, 4000)
+    let orders = SliceSequence.cyclic(sliceCount: slices, count: sequences)
+    var generator = SeededGenerator(seed: 11)
+    var total = 0.0
+    var squares = 0.0
+    for _ in 0..<runs {
+      var tainted = [Set<Int>](repeating: [], count: shards)
+      var count = 0
+      while tainted.contains(where: { taint in
+        orders.contains { $0.survivingPrefixCount(tainted: taint) > 0 }
+      }) {
+        tainted[Int.random(in: 0..<shards, using: &generator)].insert(
+          Int.random(in: 0..<slices, using: &generator))
+        count += 1
+      }
+      total += Double(count)
+      squares += Double(count * count)
+    }
+    let mean = total / Double(runs)
+    let error = ((squares / Double(runs) - mean * mean) / Double(runs)).squareRoot()
+    let harmonic = (1...(shards * min(sequences, slices))).reduce(0.0) { $0 + 1 / Double($1) }
+    #expect(abs(mean - Double(shards * slices) * harmonic) < 4 * error)
+  }
+}
+
+@Suite("Partition and order") struct PartitionTests {
+  @Test("an epoch's order of the others does not change when a record leaves", arguments: 0..<16)
+  func order(seed: UInt64) {
+    let ids = (0..<40).map { Array("record \($0)".utf8) }
+    let full = EpochOrder.positions(of: ids, seed: seed, epoch: 2).map { ids[$0] }
+    for gone in [0, 17, 39] {
+      let rest = ids.enumerated().filter { $0.offset != gone }.map(\.element)
+      let order = EpochOrder.positions(of: rest, seed: seed, epoch: 2).map { rest[$0] }
+      #expect(order == full.filter { $0 != ids[gone] })
+    }
+    #expect(full != ids)
+  }
+
+  @Test("an id's place follows from the key and the id")
+  func place() throws {
+    let plan = try RunPlan(
+      shardCount: 3, sliceCount: 3, sequenceCount: 1, layerCount: 6, stageData: .disjoint)
+    let first = Partition(key: [1, 2, 3], plan: plan)
+    let places = (0..<300).map { first.location(ofRecordID: Array("\($0)".utf8)) }
+    #expect(Set(places).count == 9)
+    let second = Partition(key: [1, 2, 4], plan: plan)
+    #expect(places != (0..<300).map { second.location(ofRecordID: Array("\($0)".utf8)) })
+  }
+}
