@@ -39,10 +39,13 @@ package final class CoordinatorService: Sendable {
     directory = run.directory
     recipe = run.state.run.recipe
     backbone = run.state.run.backbone
-    workerListener = try Self.listen("coordinator.workers", file.coordinator.workers) {
-      try TCPListener($0)
-    }
-    httpServer = try Self.listen("coordinator.http", file.coordinator.http) { try HTTPServer($0) }
+    let last = try Endpoint.read(from: directory.path)
+    workerListener = try Self.listen(
+      "coordinator.workers", file.coordinator.workers, last: last?.workers
+    ) { try TCPListener($0) }
+    httpServer = try Self.listen(
+      "coordinator.http", file.coordinator.http, last: last?.http
+    ) { try HTTPServer($0) }
     loop = CoordinatorLoop(log: log)
     let coordinator = Coordinator(run.state)
     let journal = run.journal
@@ -50,8 +53,10 @@ package final class CoordinatorService: Sendable {
     loop.post(.started)
   }
 
+  /// - Parameter last: Where the coordinator before this one listened. With port 0 its port is taken
+  ///   again if it is free, so that workers that were away find the run where they left it.
   private static func listen<Listener>(
-    _ field: String, _ text: String, _ bind: (NetworkAddress) throws -> Listener
+    _ field: String, _ text: String, last: String?, _ bind: (NetworkAddress) throws -> Listener
   ) throws -> Listener {
     guard let address = NetworkAddress(text) else {
       throw ServiceError(
@@ -61,6 +66,11 @@ package final class CoordinatorService: Sendable {
       throw ServiceError(
         .configuration, "\(field) is \(address), which other machines can reach",
         try: "listen on 127.0.0.1: this version has no keys for workers yet")
+    }
+    if address.port == 0, let last = last.flatMap({ NetworkAddress($0) }),
+      last.host == address.host, let listener = try? bind(last)
+    {
+      return listener
     }
     do {
       return try bind(address)

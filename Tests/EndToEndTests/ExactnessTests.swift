@@ -59,9 +59,8 @@ import Testing
     while Date() < deadline, try run.status().blocksTrained == 0 {}
     #expect(try run.delete(["r5"])[0].outcome == .accepted)
     run.killCoordinator()
-    for worker in run.workers { run.kill(worker) }
+    // The workers live on, find the next coordinator and go on.
     try run.startCoordinator()
-    try run.startWorker()
     #expect(try run.delete(["r5"])[0].outcome == .duplicate, "an acknowledged deletion was lost")
     try run.train()
     #expect(try run.artifacts() == (try TestRun.freshArtifacts(without: ["r5"], epochs: 200)))
