@@ -53,8 +53,8 @@ package final class CoordinatorService: Sendable {
     loop.post(.started)
   }
 
-  /// - Parameter last: Where the coordinator before this one listened. With port 0 its port is taken
-  ///   again if it is free, so that workers that were away find the run where they left it.
+  /// - Parameter last: Where the coordinator before this one listened. With port 0 its port is
+  ///   taken again if it is free, so that workers find the run where they left it.
   private static func listen<Listener>(
     _ field: String, _ text: String, last: String?, _ bind: (NetworkAddress) throws -> Listener
   ) throws -> Listener {

@@ -199,8 +199,8 @@ private struct Demo {
       slowest = max(slowest, item.acknowledgedAfterMs)
       try say(
         "deleted \(item.id): \(item.outcome.rawValue) and \(item.state), "
-          + "\(item.blocksMasked) blocks masked, durable after \(Humanized.fixed(item.acknowledgedAfterMs, digits: 1)) ms"
-      )
+          + "\(item.blocksMasked) blocks masked, durable after "
+          + "\(Humanized.fixed(item.acknowledgedAfterMs, digits: 1)) ms")
     }
     SystemClock.sleep(seconds: 0.5)
     let (answers, errors) = loop.stop()
