@@ -234,6 +234,28 @@ struct Bench {
     #expect(late.effects.contains(.refused(WorkerID(1), lease.epoch, .staleLease)))
   }
 
+  @Test("an earlier attempt of the same worker at the same block is fenced off")
+  func fencing() throws {
+    var bench = try Bench()
+    bench.join(1)
+    bench.handle(.trainingRequested)
+    bench.handle(.workRequested(WorkerID(1)))
+    let (key, old) = try #require(bench.coordinator.leases.first)
+    bench.handle(.ticked, after: Coordinator.leaseDuration + 1)
+    // After the back-off of the failed attempt the block comes first again.
+    bench.handle(.workRequested(WorkerID(1)), after: 2000)
+    for _ in 0..<8 where bench.coordinator.leases[key] == nil {
+      bench.finishLeases()
+      bench.handle(.ticked, after: 2000)
+    }
+    let new = try #require(bench.coordinator.leases[key])
+    #expect(new.epoch > old.epoch)
+    let late = bench.handle(.uploaded(WorkerID(1), Bench.upload(key, old.epoch)))
+    #expect(late.effects.contains(.refused(WorkerID(1), old.epoch, .staleLease)))
+    let current = bench.handle(.uploaded(WorkerID(1), Bench.upload(key, new.epoch)))
+    #expect(current.effects.contains(.accepted(WorkerID(1), new.epoch)))
+  }
+
   @Test("a block that fails on two hosts, twice on each, is poisoned with its reason")
   func poison() throws {
     var bench = try Bench()
