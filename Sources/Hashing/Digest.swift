@@ -3,16 +3,28 @@ package struct Digest: Hashable, Comparable, Sendable {
   package static let byteCount = 32
 
   // Big-endian words, so that comparing words compares bytes.
-  private let words: (UInt64, UInt64, UInt64, UInt64)
+  @usableFromInline
+  let words: (UInt64, UInt64, UInt64, UInt64)
+
+  init(words: (UInt64, UInt64, UInt64, UInt64)) {
+    self.words = words
+  }
 
   /// Takes exactly 32 bytes; anything else is not a digest.
+  @inlinable
   package init?(_ bytes: some Collection<UInt8>) {
+    let digest = bytes.withContiguousStorageIfAvailable { Self(UnsafeRawBufferPointer($0)) }
+    guard let digest = digest ?? Array(bytes).withUnsafeBytes({ Self($0) }) else { return nil }
+    self = digest
+  }
+
+  /// Takes exactly 32 bytes of memory; anything else is not a digest.
+  package init?(_ bytes: UnsafeRawBufferPointer) {
     guard bytes.count == Self.byteCount else { return nil }
-    var words = [UInt64](repeating: 0, count: 4)
-    for (index, byte) in bytes.enumerated() {
-      words[index / 8] = words[index / 8] << 8 | UInt64(byte)
+    func word(_ index: Int) -> UInt64 {
+      UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8 * index, as: UInt64.self))
     }
-    self.words = (words[0], words[1], words[2], words[3])
+    words = (word(0), word(1), word(2), word(3))
   }
 
   /// Reads 64 lower-case or upper-case hexadecimal digits.
@@ -22,17 +34,39 @@ package struct Digest: Hashable, Comparable, Sendable {
   }
 
   package var bytes: [UInt8] {
-    [words.0, words.1, words.2, words.3].flatMap { word in
-      (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) }
+    Array(unsafeUninitializedCapacity: Self.byteCount) { buffer, byteCount in
+      withUnsafeBytes { UnsafeMutableRawBufferPointer(buffer).copyMemory(from: $0) }
+      byteCount = Self.byteCount
     }
+  }
+
+  /// Lends the 32 bytes without an array for them.
+  package func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    let bigEndian = (
+      words.0.bigEndian, words.1.bigEndian, words.2.bigEndian, words.3.bigEndian
+    )
+    return Swift.withUnsafeBytes(of: bigEndian, body)
   }
 
   /// 64 lower-case digits.
   package var hex: String { bytes.hex }
 
-  package static func == (left: Digest, right: Digest) -> Bool { left.words == right.words }
-  package static func < (left: Digest, right: Digest) -> Bool { left.words < right.words }
+  @inlinable
+  package static func == (left: Digest, right: Digest) -> Bool {
+    let first = (left.words.0 ^ right.words.0) | (left.words.1 ^ right.words.1)
+    return first | (left.words.2 ^ right.words.2) | (left.words.3 ^ right.words.3) == 0
+  }
 
+  // Digests spread evenly, so the first words nearly always decide.
+  @inlinable
+  package static func < (left: Digest, right: Digest) -> Bool {
+    if left.words.0 != right.words.0 { return left.words.0 < right.words.0 }
+    if left.words.1 != right.words.1 { return left.words.1 < right.words.1 }
+    if left.words.2 != right.words.2 { return left.words.2 < right.words.2 }
+    return left.words.3 < right.words.3
+  }
+
+  @inlinable
   package func hash(into hasher: inout Hasher) {
     hasher.combine(words.0)
     hasher.combine(words.1)
