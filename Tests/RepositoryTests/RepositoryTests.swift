@@ -29,6 +29,7 @@ import Testing
     arguments: [
       "README.md", "LICENSE", "NOTICE", "CONTRIBUTING.md", "CHANGELOG.md", "Deploy/README.md",
       "Tests/Fixtures/wordnet10/README.md", "Tests/Fixtures/wordnet10/LICENSE",
+      "Tests/Fixtures/vectors/README.md",
     ])
   func documents(path: String) throws {
     #expect(try !Repository.text(path).isEmpty)
