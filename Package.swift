@@ -120,6 +120,9 @@ let package = Package(
       dependencies: ["WireFormat", "CoordinatorCore", "Unlearning", "Hashing", "ByteCoding"],
       swiftSettings: strict),
     .testTarget(
+      name: "WorkerServiceTests",
+      dependencies: ["WorkerService", "Training", "Numerics", "Hashing"], swiftSettings: strict),
+    .testTarget(
       name: "EndToEndTests",
       dependencies: ["CoordinatorAPI", "Unlearning", "Hashing", "Datasets"],
       swiftSettings: strict),

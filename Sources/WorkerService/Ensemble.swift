@@ -7,37 +7,27 @@ import Unlearning
 import WireFormat
 
 /// Answers texts with a served prefix of every shard.
-struct Ensemble {
+struct Ensemble: Sendable {
   let model: LoadedModel
   let recipe: TrainingRecipe
-  /// Shards folded into the backbone, by the artifacts they consist of.
-  private var members: [[Digest]: (encoder: AdaptedEncoder, head: ClassifierHead)] = [:]
-
-  init(model: LoadedModel, recipe: TrainingRecipe) {
-    self.model = model
-    self.recipe = recipe
-  }
-
-  mutating func forget() {
-    members = [:]
-  }
+  /// Keeps the members between questions.
+  let memory: RecordMemory
 
   /// Mean of the shards' logits; members of earlier views are dropped first.
-  mutating func answer(
-    _ inputs: [PredictionInput], view: [ServedPrefix], artifact: (Digest) throws -> [UInt8]
+  func answer(
+    _ inputs: [PredictionInput], view: [ServedPrefix], for use: RecordMemory.Use,
+    artifact: (Digest) throws -> [UInt8]
   ) throws -> [ShardedPrediction] {
     let wanted = Set(view.map(\.artifacts))
     // Two views alternate while someone asks for a smaller depth; more are not worth the memory.
-    if members.count > 4 * max(wanted.count, 1) {
-      members = members.filter { wanted.contains($0.key) }
-    }
+    memory.trimMembers(to: wanted, limit: 4 * max(wanted.count, 1))
     let sequences = inputs.map {
       model.tokens($0.text, pair: $0.textPair, maximumTokens: recipe.maximumTokens)
     }
     var sums = [[Double]](
       repeating: Array(repeating: 0, count: recipe.labels.count), count: inputs.count)
     for prefix in view {
-      let member = try member(prefix, artifact)
+      let member = try member(prefix, for: use, artifact)
       let logits = try member.encoder.logits(of: sequences, head: member.head)
       for (index, row) in logits.enumerated() {
         for (label, logit) in row.enumerated() { sums[index][label] += Double(logit) }
@@ -48,18 +38,17 @@ struct Ensemble {
     }
   }
 
-  private mutating func member(_ prefix: ServedPrefix, _ artifact: (Digest) throws -> [UInt8])
-    throws -> (encoder: AdaptedEncoder, head: ClassifierHead)
-  {
-    if let known = members[prefix.artifacts] { return known }
+  private func member(
+    _ prefix: ServedPrefix, for use: RecordMemory.Use, _ artifact: (Digest) throws -> [UInt8]
+  ) throws -> RecordMemory.Member {
+    if let known = memory.member(prefix.artifacts) { return known }
     let blocks = try prefix.artifacts.map { try BlockArtifact.decode(try artifact($0), recipe) }
     let head =
       blocks.last?.head
       ?? .zero(labelCount: recipe.labels.count, hiddenSize: model.files.configuration.hiddenSize)
-    let member = (
-      encoder: try model.encoder.adapted(by: blocks.flatMap(\.adapters)), head: head
-    )
-    members[prefix.artifacts] = member
+    let member = RecordMemory.Member(
+      encoder: try model.encoder.adapted(by: blocks.flatMap(\.adapters)), head: head)
+    memory.keep(member, prefix.artifacts, for: use)
     return member
   }
 }

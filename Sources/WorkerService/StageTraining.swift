@@ -6,34 +6,27 @@ import Training
 import Unlearning
 
 /// Trains one block from everything its key names, and from nothing else.
-package struct StageTraining {
+package struct StageTraining: Sendable {
   private let model: LoadedModel
   private let recipe: TrainingRecipe
-  /// Activations by slice and the layer they enter: the frozen prefix, shared by all sequences.
-  private var cache: [CacheKey: TrainingSegment] = [:]
+  /// Keeps the frozen prefix's activations between leases.
+  private let memory: RecordMemory
 
-  private struct CacheKey: Hashable {
-    var slice: Digest
-    var layer: Int
-  }
-
-  package init(model: LoadedModel, recipe: TrainingRecipe) {
+  package init(model: LoadedModel, recipe: TrainingRecipe, memory: RecordMemory) {
     self.model = model
     self.recipe = recipe
-  }
-
-  /// Forgets all activations.
-  package mutating func forget() {
-    cache = [:]
+    self.memory = memory
   }
 
   /// - Parameters:
   ///   - slices: digest and records of every slice read, in the assignment's order.
   ///   - ancestors: artifacts of the stages before, first stage first.
+  ///   - beforeSlice: called before a slice's prefix is computed; what it throws ends the training.
   ///   - onStep: called after every step; what it throws ends the training.
-  package mutating func train(
+  package func train(
     _ assignment: BlockAssignment, slices: [(digest: Digest, records: [Record])],
-    ancestors: [[UInt8]], onStep: (TrainingProgress) throws -> Void
+    ancestors: [[UInt8]], for use: RecordMemory.Use, beforeSlice: () throws -> Void,
+    onStep: (TrainingProgress) throws -> Void
   ) throws -> (artifact: [UInt8], work: TrainingWork) {
     let parents = try ancestors.map { try BlockArtifact.decode($0, recipe) }
     let records = slices.flatMap(\.records)
@@ -51,7 +44,10 @@ package struct StageTraining {
     let trainer = try BlockTrainer(
       encoder: model.encoder, recipe: recipe, layers: Array(assignment.layers),
       frozenAdapters: parents.flatMap(\.adapters), head: parents.last?.head, seed: assignment.seed)
-    let segments = try slices.map { try segment($0.records, $0.digest, trainer.lowestLayer) }
+    let segments = try slices.map { slice in
+      try beforeSlice()
+      return try segment(slice.records, slice.digest, trainer.lowestLayer, for: use)
+    }
     let positions = slices.indices.flatMap { segment in
       slices[segment].records.indices.map { RecordPosition(segment: segment, index: $0) }
     }
@@ -73,11 +69,11 @@ package struct StageTraining {
 
   /// A slice's records as the block's lowest layer sees them. A cache hit has the bits a miss would
   /// compute, since both come from the same segment alone.
-  private mutating func segment(_ records: [Record], _ digest: Digest, _ layer: Int) throws
-    -> TrainingSegment
-  {
-    let key = CacheKey(slice: digest, layer: layer)
-    if let known = cache[key] { return known }
+  private func segment(
+    _ records: [Record], _ digest: Digest, _ layer: Int, for use: RecordMemory.Use
+  ) throws -> TrainingSegment {
+    let key = RecordMemory.SegmentKey(slice: digest, layer: layer)
+    if let known = memory.segment(key) { return known }
     let labels = try records.map { record in
       guard let label = recipe.labels.firstIndex(of: record.label) else {
         throw ServiceError(.badData, "a record's label is not in the recipe")
@@ -89,7 +85,7 @@ package struct StageTraining {
     }
     let segment = TrainingSegment(
       labels: labels, activations: try model.encoder.activations(of: sequences, below: layer))
-    cache[key] = segment
+    memory.keep(segment, key, for: use)
     return segment
   }
 }

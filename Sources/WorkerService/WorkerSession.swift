@@ -29,8 +29,9 @@ final class WorkerSession: Sendable {
     var progress = StageProgress(step: 0, totalSteps: 0)
     var isCancelled = false
     var isClosed = false
-    /// Raised by every purge; caches older than it are dropped before they are used again.
-    var purgeCount = 0
+
+    /// The lease that may go on; none while idle, when cancelled, and at the end.
+    var liveLease: UInt64? { isCancelled || isClosed || epoch == 0 ? nil : epoch }
   }
 
   private struct Cancelled: Error {}
@@ -44,10 +45,12 @@ final class WorkerSession: Sendable {
   private let questions = Mailbox<Question>(limit: 256)
   private let activity = Guarded(Activity())
   private let answers = Guarded<(last: UInt64, waiting: [UInt64: Promise<WireMessage?>])>((0, [:]))
-  /// Artifacts fetched in this session.
-  private let artifacts = Guarded<[Digest: [UInt8]]>([:])
+  private let memory = RecordMemory()
+  /// One for each thread that works on records, fulfilled when the thread is through.
+  private let threads = Guarded<[Promise<Bool>]>([])
 
   private static let heartbeatSeconds = 5.0
+  private static let answerSeconds = 60.0
 
   init(_ connection: TCPConnection, model: LoadedModel, introduction: Introduction, log: Log) {
     self.connection = connection
@@ -56,7 +59,7 @@ final class WorkerSession: Sendable {
     self.log = log
   }
 
-  /// Returns when the connection ends.
+  /// Returns when the connection has ended and nothing is left of what came through it.
   func run() throws {
     defer { close() }
     connection.setTimeout(seconds: 10)
@@ -87,12 +90,10 @@ final class WorkerSession: Sendable {
       activity.withLock { if $0.epoch == epoch { $0.isCancelled = true } }
     case .slice, .artifact, .unavailable:
       answers.withLock { $0.waiting.removeValue(forKey: request) }?.fulfil(message)
-    case .forget(let number, let dropped):
-      artifacts.withLock { known in for digest in dropped { known[digest] = nil } }
-      activity.withLock { $0.purgeCount += 1 }
-      // Training that reads purged records was cancelled before; its thread drops them by itself
-      // before it takes anything up again.
-      try send(.forgotten(throughDeletion: number))
+    case .forget(let number, let artifacts):
+      let liveLease = activity.withLock { $0.liveLease }
+      try confirm(
+        memory.forget(throughDeletion: number, artifacts: artifacts, liveLease: liveLease))
     case .predict(let view, let inputs):
       let question = Question(request: request, view: view, inputs: inputs)
       if !questions.put(question) { try send(.predictionFailed("too busy"), request: request) }
@@ -106,11 +107,18 @@ final class WorkerSession: Sendable {
 
   private func start(_ recipe: TrainingRecipe) {
     BackgroundThread.start("heartbeat") { [self] in beat() }
-    if introduction.roles.contains(.serve) {
-      BackgroundThread.start("serve") { [self] in serve(recipe) }
-    }
-    if introduction.roles.contains(.train) {
-      BackgroundThread.start("train") { [self] in train(recipe) }
+    if introduction.roles.contains(.serve) { startThread("serve") { $0.serve(recipe) } }
+    if introduction.roles.contains(.train) { startThread("train") { $0.train(recipe) } }
+  }
+
+  private func startThread(
+    _ name: String, _ body: @escaping @Sendable (WorkerSession) -> Void
+  ) {
+    let end = Promise<Bool>()
+    threads.withLock { $0.append(end) }
+    BackgroundThread.start(name) { [self] in
+      body(self)
+      end.fulfil(true)
     }
   }
 
@@ -127,6 +135,14 @@ final class WorkerSession: Sendable {
       return answers.waiting.values.map { $0 }
     }
     for promise in waiting { promise.fulfil(nil) }
+    // The next session says that it knows nothing, and it shares this process: a step that still
+    // runs must have dropped its records before that.
+    for end in threads.withLock({ $0 }) { _ = end.wait() }
+    memory.forgetAll()
+  }
+
+  private func confirm(_ deletions: [UInt64]) throws {
+    for number in deletions { try send(.forgotten(throughDeletion: number)) }
   }
 
   private func send(_ message: WireMessage, request: UInt64 = 0) throws {
@@ -135,6 +151,9 @@ final class WorkerSession: Sendable {
   }
 
   /// Asks the coordinator and waits; throws if the session ended.
+  ///
+  /// An answer that does not come in time ends the session: it may hold records, and must not come
+  /// when a purge of them has been confirmed.
   private func ask(_ message: WireMessage) throws -> WireMessage {
     let answer = Promise<WireMessage?>()
     let request = answers.withLock { answers in
@@ -144,8 +163,11 @@ final class WorkerSession: Sendable {
     }
     try send(message, request: request)
     guard !activity.withLock({ $0.isClosed }),
-      let reply = answer.wait(seconds: 60) ?? nil
-    else { throw Cancelled() }
+      let reply = answer.wait(seconds: Self.answerSeconds) ?? nil
+    else {
+      connection.shutDown()
+      throw Cancelled()
+    }
     return reply
   }
 
@@ -169,29 +191,34 @@ final class WorkerSession: Sendable {
   // MARK: - Serving
 
   private func serve(_ recipe: TrainingRecipe) {
-    var ensemble = Ensemble(model: model, recipe: recipe)
-    var purgeCount = 0
-    while let question = questions.take() {
-      let newest = activity.withLock { $0.purgeCount }
-      if newest != purgeCount { ensemble.forget() }
-      purgeCount = newest
-      let reply: WireMessage
-      do {
-        reply = .predictions(
-          try ensemble.answer(question.inputs, view: question.view) { try fetchArtifact($0) })
-      } catch {
-        reply = .predictionFailed("\(error)")
-      }
+    let ensemble = Ensemble(model: model, recipe: recipe, memory: memory)
+    while let question = questions.take(), !activity.withLock({ $0.isClosed }) {
+      let use = memory.begin(.question)
+      let reply = answer(question, ensemble, for: use)
       // A failed send ends the session through the reader.
       try? send(reply, request: question.request)
+      try? confirm(memory.end(use))
     }
   }
 
-  private func fetchArtifact(_ digest: Digest) throws -> [UInt8] {
-    if let known = artifacts.withLock({ $0[digest] }) { return known }
+  private func answer(_ question: Question, _ ensemble: Ensemble, for use: RecordMemory.Use)
+    -> WireMessage
+  {
+    do {
+      return .predictions(
+        try ensemble.answer(question.inputs, view: question.view, for: use) { digest in
+          try fetchArtifact(digest, for: use)
+        })
+    } catch {
+      return .predictionFailed("\(error)")
+    }
+  }
+
+  private func fetchArtifact(_ digest: Digest, for use: RecordMemory.Use) throws -> [UInt8] {
+    if let known = memory.artifact(digest) { return known }
     switch try ask(.fetchArtifact(digest)) {
     case .artifact(let bytes) where SHA256.hash(bytes) == digest:
-      artifacts.withLock { $0[digest] = bytes }
+      memory.keep(bytes, digest, for: use)
       return bytes
     case .unavailable(let reason): throw ServiceError(.tryLater, reason)
     default: throw ServiceError(.failure, "an artifact arrived with other bytes than its name")
@@ -201,43 +228,57 @@ final class WorkerSession: Sendable {
   // MARK: - Training
 
   private func train(_ recipe: TrainingRecipe) {
-    var training = StageTraining(model: model, recipe: recipe)
-    var purgeCount = 0
+    let training = StageTraining(model: model, recipe: recipe, memory: memory)
     while true {
       // A failed send ends the session through the reader, which closes the mailbox.
       try? send(.requestWork)
-      guard let lease = leases.take() else { return }
-      let newest = activity.withLock { $0.purgeCount }
-      if newest != purgeCount { training.forget() }
-      purgeCount = newest
+      guard let lease = leases.take(), !activity.withLock({ $0.isClosed }) else { return }
+      let use = memory.begin(.lease(epoch: lease.epoch))
       do {
-        try carryOut(lease, &training)
+        try carryOut(lease, training, for: use)
       } catch {
-        if error is Cancelled { training.forget() }
         let failure =
           error is Cancelled
           ? Failure(kind: .cancelled, reason: "cancelled")
           : Failure(kind: .retryable, reason: "\(error)")
         try? send(.failed(epoch: lease.epoch, failure))
       }
+      // Records and activations went with `carryOut`.
+      try? confirm(memory.end(use))
       activity.withLock { if $0.epoch == lease.epoch { $0.epoch = 0 } }
     }
   }
 
-  private func carryOut(_ lease: Lease, _ training: inout StageTraining) throws {
+  /// - Invariant: nothing made from records outlives this call, but through `memory` and `send`.
+  private func carryOut(
+    _ lease: Lease, _ training: StageTraining, for use: RecordMemory.Use
+  ) throws {
     let assignment = lease.assignment
-    let slices = try assignment.slices.map { (digest: $0.digest, records: try fetchSlice($0)) }
-    let ancestors = try assignment.ancestors.map { try fetchArtifact($0) }
-    let (artifact, work) = try training.train(assignment, slices: slices, ancestors: ancestors) {
-      progress in
-      let isCancelled = activity.withLock { activity in
-        activity.progress = StageProgress(
-          step: UInt32(progress.step + 1), totalSteps: UInt32(progress.totalStepCount))
-        return activity.isCancelled
-      }
-      if isCancelled { throw Cancelled() }
+    let slices = try assignment.slices.map { slice in
+      // A lease may be cancelled while it waits for this thread, and must not begin.
+      try checkLive(lease)
+      return (digest: slice.digest, records: try fetchSlice(slice))
     }
+    let ancestors = try assignment.ancestors.map { digest in
+      try checkLive(lease)
+      return try fetchArtifact(digest, for: use)
+    }
+    let (artifact, work) = try training.train(
+      assignment, slices: slices, ancestors: ancestors, for: use,
+      beforeSlice: { try checkLive(lease) },
+      onStep: { progress in
+        activity.withLock {
+          $0.progress = StageProgress(
+            step: UInt32(progress.step + 1), totalSteps: UInt32(progress.totalStepCount))
+        }
+        try checkLive(lease)
+      })
+    memory.beginUpload(use)
     try send(.upload(epoch: lease.epoch, assignment.key, work, artifact: artifact))
+  }
+
+  private func checkLive(_ lease: Lease) throws(Cancelled) {
+    guard activity.withLock({ $0.liveLease }) == lease.epoch else { throw Cancelled() }
   }
 
   /// A slice's records, in the order of their ids, proved to be exactly those the key names.
