@@ -119,6 +119,7 @@ let package = Package(
       name: "WireFormatTests",
       dependencies: ["WireFormat", "CoordinatorCore", "Unlearning", "Hashing", "ByteCoding"],
       swiftSettings: strict),
+    .testTarget(name: "SystemIOTests", dependencies: ["SystemIO"], swiftSettings: strict),
     .testTarget(
       name: "WorkerServiceTests",
       dependencies: ["WorkerService", "Training", "Numerics", "Hashing"], swiftSettings: strict),

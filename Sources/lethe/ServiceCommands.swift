@@ -19,6 +19,7 @@ let coordinatorCommand = Command(
     """,
   options: [runOption], exitCodes: [.configuration, .unavailable, .badData]
 ) { arguments, _ in
+  try protectMemory()
   let path = arguments.string("run")
   let service = try CoordinatorService(try readRunFile(path), base: folder(of: path))
   try service.run()
@@ -109,13 +110,24 @@ let upCommand = Command(
   return .ok
 }
 
-/// Makes sure that this process's BLAS is the run's kind: pinned kernel, one thread.
-///
-/// OpenBLAS reads its environment while it is loaded, before `main`; so the program starts itself
-/// again with what is missing.
+/// Makes sure that this process keeps no record longer than it must, and that its BLAS is the run's
+/// kind: pinned kernel, one thread.
 func pinNumerics() throws {
-  let missing = NumericEnvironment.missing(from: ProcessInfo.processInfo.environment)
+  try restart(lacking: NumericEnvironment.missing(from: ProcessInfo.processInfo.environment))
+}
+
+/// Makes sure that this process keeps no record longer than it must.
+func protectMemory() throws {
+  try restart(lacking: [])
+}
+
+/// Starts the program again, once, with what its environment lacks.
+///
+/// OpenBLAS, the C library and Swift's runtime read the environment before `main`.
+private func restart(lacking numerics: [(name: String, value: String)]) throws {
+  var missing = MemoryHygiene.missing(from: ProcessInfo.processInfo.environment)
+  for (name, value) in numerics { missing[name] = value }
   guard !missing.isEmpty else { return }
-  let variables = Dictionary(uniqueKeysWithValues: missing.map { ($0.name, $0.value) })
-  throw ServiceError(SystemProcess.restart(settingEnvironment: variables), while: "pinning BLAS")
+  throw ServiceError(
+    SystemProcess.restart(settingEnvironment: missing), while: "setting the environment")
 }
