@@ -38,6 +38,7 @@ let package = Package(
     .target(
       name: "WireFormat", dependencies: ["CoordinatorCore", "Unlearning", "Hashing", "ByteCoding"],
       swiftSettings: strict),
+    .target(name: "Ledger", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
     .target(name: "ModelFormats", dependencies: ["Unlearning"], swiftSettings: strict),
 
     // Numeric: arithmetic on memory; no files, no sockets.
@@ -123,6 +124,7 @@ let package = Package(
     .testTarget(
       name: "WorkerServiceTests",
       dependencies: ["WorkerService", "Training", "Numerics", "Hashing"], swiftSettings: strict),
+    .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Hashing"], swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests",
       dependencies: ["CoordinatorAPI", "Unlearning", "Hashing", "Datasets"],
