@@ -85,6 +85,7 @@ let package = Package(
 
     // Edge: people, terminals and the process itself.
     .target(name: "CommandLineKit", swiftSettings: strict),
+    .target(name: "Receipts", dependencies: ["Ledger", "Hashing"], swiftSettings: strict),
     .executableTarget(
       name: "lethe",
       dependencies: [
@@ -125,6 +126,9 @@ let package = Package(
       name: "WorkerServiceTests",
       dependencies: ["WorkerService", "Training", "Numerics", "Hashing"], swiftSettings: strict),
     .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Hashing"], swiftSettings: strict),
+    .testTarget(
+      name: "ReceiptsTests", dependencies: ["Receipts", "Ledger", "Hashing"],
+      swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests",
       dependencies: ["CoordinatorAPI", "Unlearning", "Hashing", "Datasets"],

@@ -46,9 +46,11 @@ import Testing
     rules["CoordinatorService"] = Rule(services.union(["ModelFormats"]), systems: shellSystems)
     rules["WorkerService"] = Rule(services.union(numeric), systems: shellSystems)
 
+    // Documents for people outside the run: what they say follows from the ledger alone.
+    rules["Receipts"] = Rule(["Ledger", "Hashing"], systems: ["Foundation"])
     rules["CommandLineKit"] = Rule(systems: shellSystems.union(["Glibc"]))
     rules["lethe"] = Rule(
-      core.union(numeric).union(shell).union(["CommandLineKit"]),
+      core.union(numeric).union(shell).union(["CommandLineKit", "Receipts"]),
       systems: shellSystems.union(["Glibc", "Dispatch"]))
     return rules
   }()
