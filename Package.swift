@@ -118,6 +118,9 @@ let package = Package(
       name: "JournalFormatTests", dependencies: ["JournalFormat", "Hashing"],
       swiftSettings: strict),
     .testTarget(
+      name: "StorageTests", dependencies: ["Storage", "JournalFormat", "Hashing", "SystemIO"],
+      swiftSettings: strict),
+    .testTarget(
       name: "WireFormatTests",
       dependencies: ["WireFormat", "CoordinatorCore", "Unlearning", "Hashing", "ByteCoding"],
       swiftSettings: strict),
