@@ -155,6 +155,16 @@ package struct TwinSegment: Sendable {
     }
   }
 
+  /// Where in a copy the frame lies that follows a base and proves it by its chain.
+  package func offset(continuing base: JournalWalk.Base, in copy: JournalCopy) -> Int? {
+    bytes(of: copy)?.withUnsafeBytes { bytes in
+      Self.frames(in: bytes, from: 0).first { frame in
+        frame.sequence == base.sequence + 1
+          && frame.chain(in: bytes, after: base.chain) == frame.storedChain(in: bytes)
+      }?.range.lowerBound
+    }
+  }
+
   /// Checksummed frames that begin at any byte from an offset on, lazily and none inside another.
   package static func frames(in bytes: UnsafeRawBufferPointer, from start: Int)
     -> some Sequence<SegmentFrame>
@@ -174,7 +184,7 @@ package struct TwinSegment: Sendable {
   }
 
   /// From an offset to the last byte that is not zero.
-  private static func dirtyRange(_ copy: [UInt8]?, from start: Int) -> Range<Int>? {
+  static func dirtyRange(_ copy: [UInt8]?, from start: Int) -> Range<Int>? {
     guard let copy, start < copy.count else { return nil }
     return copy.withUnsafeBytes { bytes in
       var end = bytes.count

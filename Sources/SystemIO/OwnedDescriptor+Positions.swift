@@ -115,4 +115,9 @@ extension SystemCallError {
   package static func notAsWritten(_ path: String) -> SystemCallError {
     SystemCallError("read back", path, code: EIO)
   }
+
+  /// A place that should be empty and is not.
+  package static func alreadyExists(_ path: String) -> SystemCallError {
+    SystemCallError("create", path, code: EEXIST)
+  }
 }
