@@ -26,19 +26,19 @@ let package = Package(
     .target(name: "ByteCoding", swiftSettings: strict),
     .target(name: "Hashing", dependencies: ["ByteCoding"], swiftSettings: vectorised),
     .target(name: "Unlearning", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
+    .target(name: "Ledger", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
     .target(name: "Tokenization", swiftSettings: strict),
     .target(
       name: "Datasets", dependencies: ["Unlearning", "Hashing", "ByteCoding"],
       swiftSettings: strict),
     .target(
-      name: "CoordinatorCore", dependencies: ["Unlearning", "Hashing", "ByteCoding"],
+      name: "CoordinatorCore", dependencies: ["Ledger", "Unlearning", "Hashing", "ByteCoding"],
       swiftSettings: strict),
     .target(
       name: "JournalFormat", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
     .target(
       name: "WireFormat", dependencies: ["CoordinatorCore", "Unlearning", "Hashing", "ByteCoding"],
       swiftSettings: strict),
-    .target(name: "Ledger", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
     .target(name: "ModelFormats", dependencies: ["Unlearning"], swiftSettings: strict),
 
     // Numeric: arithmetic on memory; no files, no sockets.
@@ -71,8 +71,9 @@ let package = Package(
     .target(
       name: "CoordinatorService",
       dependencies: [
-        "CoordinatorAPI", "CoordinatorCore", "Storage", "Transport", "HTTP", "WireFormat",
-        "ServiceSupport", "ModelFormats", "Unlearning", "Hashing", "ByteCoding", "SystemIO",
+        "CoordinatorAPI", "CoordinatorCore", "Receipts", "Ledger", "Storage", "Transport", "HTTP",
+        "WireFormat", "ServiceSupport", "ModelFormats", "Unlearning", "Hashing", "ByteCoding",
+        "JournalFormat", "SystemIO",
       ],
       swiftSettings: strict),
     .target(
@@ -91,7 +92,7 @@ let package = Package(
       dependencies: [
         "CommandLineKit", "CoordinatorAPI", "CoordinatorService", "WorkerService", "Training",
         "Numerics", "ModelFormats", "Tokenization", "Datasets", "HTTP", "ServiceSupport",
-        "Unlearning", "Hashing", "SystemIO",
+        "Receipts", "Ledger", "Storage", "JournalFormat", "Unlearning", "Hashing", "SystemIO",
       ],
       swiftSettings: strict),
 

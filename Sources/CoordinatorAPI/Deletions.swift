@@ -1,9 +1,27 @@
-/// `POST /v1/deletions`
+/// `POST /v1/deletions`, and `/v1/deletions/plan` for what it would do.
 package struct DeletionRequest: Codable, Sendable {
   package var ids: [String]
+  /// All records of this person, besides those in `ids`.
+  package var subject: String?
+  /// Also every other record with exactly the same payload.
+  package var duplicates: Bool?
+  /// Go ahead only if the plan still has this fingerprint.
+  package var expectedPlan: String?
+  /// The same key again is the same request; also as the header `Idempotency-Key`.
+  package var idempotencyKey: String?
+  /// `gdpr`, `ccpa` or `days:N` instead of the run's own deadline.
+  package var deadline: String?
 
-  package init(ids: [String]) {
+  package init(
+    ids: [String], subject: String? = nil, duplicates: Bool? = nil, expectedPlan: String? = nil,
+    idempotencyKey: String? = nil, deadline: String? = nil
+  ) {
     self.ids = ids
+    self.subject = subject
+    self.duplicates = duplicates
+    self.expectedPlan = expectedPlan
+    self.idempotencyKey = idempotencyKey
+    self.deadline = deadline
   }
 }
 
@@ -14,7 +32,7 @@ package struct DeletionResponse: Codable, Sendable {
 
     package var id: String
     package var outcome: Outcome
-    /// `masked`, `purged`, `repaired`, or `rejected` for unknown and invalid ids.
+    /// `masked`, `purged`, `repaired`, `certified`, or `rejected` for unknown and invalid ids.
     package var state: String
     /// Blocks that stopped serving because of the request this id came with.
     package var blocksMasked: Int
@@ -22,10 +40,14 @@ package struct DeletionResponse: Codable, Sendable {
     package var acknowledgedAfterMs: Double
     /// The number of the deletion, for `lethe deletions`.
     package var deletion: UInt64?
+    /// Live records under other ids whose payload is exactly the same.
+    package var duplicatesElsewhere: Int?
+    /// By when the deletion has to be finished, RFC 3339.
+    package var due: String?
 
     package init(
       id: String, outcome: Outcome, state: String, blocksMasked: Int, acknowledgedAfterMs: Double,
-      deletion: UInt64?
+      deletion: UInt64?, duplicatesElsewhere: Int? = nil, due: String? = nil
     ) {
       self.id = id
       self.outcome = outcome
@@ -33,6 +55,8 @@ package struct DeletionResponse: Codable, Sendable {
       self.blocksMasked = blocksMasked
       self.acknowledgedAfterMs = acknowledgedAfterMs
       self.deletion = deletion
+      self.duplicatesElsewhere = duplicatesElsewhere
+      self.due = due
     }
   }
 
@@ -40,6 +64,48 @@ package struct DeletionResponse: Codable, Sendable {
 
   package init(requests: [Item]) {
     self.requests = requests
+  }
+}
+
+/// What a deletion would do; printed by `lethe delete --dry-run`, and the file `--plan` takes.
+package struct DeletionPlanReport: Codable, Sendable {
+  package struct Shard: Codable, Sendable {
+    package var shard: Int
+    package var depthBefore: Int
+    package var depthAfter: Int
+
+    package init(shard: Int, depthBefore: Int, depthAfter: Int) {
+      self.shard = shard
+      self.depthBefore = depthBefore
+      self.depthAfter = depthAfter
+    }
+  }
+
+  /// Live records that would go.
+  package var ids: [String]
+  /// Ids that name no live record.
+  package var unknown: [String]
+  package var blocksMasked: Int
+  /// Shards that lose a record, with the blocks they serve before and after.
+  package var shards: [Shard]
+  /// Passes over one slice that repair takes.
+  package var stagePasses: Int
+  /// On the workers of this moment, at the measured speeds; `nil` before anything was measured.
+  package var secondsToRepair: Double?
+  /// Refuses the plan once the state has moved on.
+  package var fingerprint: String
+
+  package init(
+    ids: [String], unknown: [String], blocksMasked: Int, shards: [Shard], stagePasses: Int,
+    secondsToRepair: Double?, fingerprint: String
+  ) {
+    self.ids = ids
+    self.unknown = unknown
+    self.blocksMasked = blocksMasked
+    self.shards = shards
+    self.stagePasses = stagePasses
+    self.secondsToRepair = secondsToRepair
+    self.fingerprint = fingerprint
   }
 }
 
@@ -53,10 +119,13 @@ package struct DeletionList: Codable, Sendable {
     package var maskedAt: String
     package var purgedAt: String?
     package var repairedAt: String?
+    package var certifiedAt: String?
+    package var due: String
+    package var isOverdue: Bool
 
     package init(
       deletion: UInt64, records: Int, state: String, blocksMasked: Int, maskedAt: String,
-      purgedAt: String?, repairedAt: String?
+      purgedAt: String?, repairedAt: String?, certifiedAt: String?, due: String, isOverdue: Bool
     ) {
       self.deletion = deletion
       self.records = records
@@ -65,6 +134,9 @@ package struct DeletionList: Codable, Sendable {
       self.maskedAt = maskedAt
       self.purgedAt = purgedAt
       self.repairedAt = repairedAt
+      self.certifiedAt = certifiedAt
+      self.due = due
+      self.isOverdue = isOverdue
     }
   }
 

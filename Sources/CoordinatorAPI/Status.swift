@@ -66,13 +66,20 @@ package struct RunStatus: Codable, Sendable {
   package var stages: [StageSpeed]
   package var numericClass: String?
   package var deletionsPending: Int
+  /// Entries in the ledger, and the root over them in hexadecimal.
+  package var ledgerSize: UInt64
+  package var ledgerRoot: String
+  /// Syncs of the journal since the coordinator started, two for every group of entries.
+  package var journalSyncs: Int
+  package var audit: AuditReport
   package var alarms: [String]
 
   package init(
     run: String, journalSequence: UInt64, records: Int, deleted: Int, blocks: Int,
     blocksTrained: Int, blocksMasked: Int, blocksTraining: Int, waiting: [String: Int],
     fullDepth: Int, shards: [Shard], workers: [Worker], stages: [StageSpeed],
-    numericClass: String?, deletionsPending: Int, alarms: [String]
+    numericClass: String?, deletionsPending: Int, ledgerSize: UInt64, ledgerRoot: String,
+    journalSyncs: Int, audit: AuditReport, alarms: [String]
   ) {
     self.run = run
     self.journalSequence = journalSequence
@@ -89,6 +96,10 @@ package struct RunStatus: Codable, Sendable {
     self.stages = stages
     self.numericClass = numericClass
     self.deletionsPending = deletionsPending
+    self.ledgerSize = ledgerSize
+    self.ledgerRoot = ledgerRoot
+    self.journalSyncs = journalSyncs
+    self.audit = audit
     self.alarms = alarms
   }
 }

@@ -37,16 +37,58 @@ package struct Introduction: Equatable, Sendable {
   package var numericClass: String
   package var backbone: Digest
   package var roles: Set<WorkerRole>
+  /// The furthest ledger head it has been shown by any coordinator of this run.
+  package var head: LedgerHead?
 
   package init(
-    name: String, host: String, numericClass: String, backbone: Digest, roles: Set<WorkerRole>
+    name: String, host: String, numericClass: String, backbone: Digest, roles: Set<WorkerRole>,
+    head: LedgerHead? = nil
   ) {
     self.name = name
     self.host = host
     self.numericClass = numericClass
     self.backbone = backbone
     self.roles = roles
+    self.head = head
   }
+}
+
+/// A wish to delete records, with what the shell has to add to it.
+package struct DeletionWish: Equatable, Sendable {
+  package var tags: [RecordTag]
+  /// Salted commitments to the ids, in the same order.
+  package var commitments: [Digest]
+  /// Fresh and random; kept apart, so that it can be erased.
+  package var salt: Digest
+  package var due: Milliseconds
+  package var requestKey: Digest?
+  /// Go ahead only if the plan is still this one.
+  package var expectedPlan: Digest?
+
+  package init(
+    tags: [RecordTag], commitments: [Digest], salt: Digest, due: Milliseconds,
+    requestKey: Digest? = nil, expectedPlan: Digest? = nil
+  ) {
+    self.tags = tags
+    self.commitments = commitments
+    self.salt = salt
+    self.due = due
+    self.requestKey = requestKey
+    self.expectedPlan = expectedPlan
+  }
+
+  /// Covers what is asked for, whoever asks.
+  package var fingerprint: Digest {
+    SHA256.hash(Array("lethe-request-1".utf8) + tags.flatMap(\.digest.bytes))
+  }
+}
+
+package enum DeletionDecision: Equatable, Sendable {
+  case decided([DeletionOutcome], blocksMasked: Int)
+  /// The state has moved on since the plan was made.
+  case planIsStale
+  /// The idempotency key belongs to a request for other records.
+  case keyIsTaken
 }
 
 package struct WorkerState: Equatable, Sendable {
@@ -161,7 +203,13 @@ package enum Event: Sendable {
   case uploaded(WorkerID, Upload)
   case failed(WorkerID, epoch: UInt64, Failure)
   /// `token` comes back with the answer.
-  case deletionRequested(token: UInt64, [RecordTag])
+  case deletionRequested(token: UInt64, DeletionWish)
+  /// Retrain this share of the standing blocks and compare bits.
+  case auditRequested(share: Double, seed: UInt64)
+  /// A snapshot of the state after entry `through` is durable.
+  case snapshotWritten(through: UInt64, digest: Digest)
+  case copied(OutsideCopy)
+  case copyRemoved(path: String)
   /// No file holds bytes that the current purge order names, durably.
   case purgeFinished(throughDeletion: UInt64)
   /// A worker has dropped everything that a purge order named.
@@ -171,7 +219,11 @@ package enum Event: Sendable {
 /// What the shell owes for an event: entries first, made durable; then the effects, in order.
 package struct Step: Sendable {
   package var entries: [JournalEntry] = []
+  /// Salts of new deletions; durable before the entries are, or a receipt could not be opened.
+  package var salts: [DeletionSalt] = []
   package var effects: [Effect] = []
+
+  package init() {}
 }
 
 package enum Effect: Equatable, Sendable {
@@ -179,15 +231,30 @@ package enum Effect: Equatable, Sendable {
   case cancel(WorkerID, UInt64)
   case accepted(WorkerID, UInt64)
   case refused(WorkerID, UInt64, UploadRefusal)
-  case deletionDecided(UInt64, [DeletionOutcome], blocksMasked: Int)
+  case deletionDecided(UInt64, DeletionDecision)
+  /// Bytes that came with a refused upload and belong to no block.
+  case discard(Digest)
   case purge(PurgeOrder)
   case forget(WorkerID, throughDeletion: UInt64, artifacts: [Digest])
+}
+
+/// The salt of one deletion's commitments.
+package struct DeletionSalt: Equatable, Sendable {
+  package let deletion: UInt64
+  package let salt: Digest
+
+  package init(deletion: UInt64, salt: Digest) {
+    self.deletion = deletion
+    self.salt = salt
+  }
 }
 
 package enum UploadRefusal: UInt8, Sendable {
   case staleLease = 1
   case alreadyCommitted = 2
   case invalidArtifact = 3
+  /// Not refused: the block stands already, and these are its bytes again.
+  case confirmed = 4
 }
 
 package enum DeletionOutcome: Equatable, Sendable {
@@ -203,6 +270,8 @@ package struct PurgeOrder: Equatable, Sendable {
   package let slices: [SliceLocation]
   /// Artifacts to remove, unless a block has come to name one again by then.
   package let artifacts: [Digest]
+  /// Exports that hold one of the artifacts.
+  package let exports: [String]
 }
 
 package struct PurgeProgress: Equatable, Sendable {

@@ -1,4 +1,5 @@
 import Hashing
+import Ledger
 import Unlearning
 
 /// The whole coordinator as a value: durable state, leases and workers.
@@ -9,12 +10,16 @@ import Unlearning
 package struct Coordinator: Sendable {
   package private(set) var state: RunState
   package private(set) var workers: [WorkerID: WorkerState] = [:]
-  package private(set) var leases: [BlockKey: Lease] = [:]
+  package internal(set) var leases: [BlockKey: Lease] = [:]
   package private(set) var failures: [BlockKey: BlockFailures] = [:]
   package private(set) var purge: PurgeProgress?
   /// Determinism alarms and other things an operator must see; newest last.
   package private(set) var alarms: [String] = []
-  private var now = Moment(monotonic: 0, wall: 0)
+  package internal(set) var audit = AuditProgress()
+  /// Set when a worker has seen a ledger that this one does not extend: nothing is served then.
+  package private(set) var isBehind = false
+  private let auditShare: Double
+  var now = Moment(monotonic: 0, wall: 0)
   private var lastLeaseNumber: UInt32 = 0
 
   package static let leaseDuration: Milliseconds = 15_000
@@ -22,8 +27,13 @@ package struct Coordinator: Sendable {
   package static let hostsBeforePoison = 2
 
   /// Takes over a run from its replayed state.
-  package init(_ state: RunState) {
+  ///
+  /// - Parameter auditShare: How many of the blocks committed from now on are trained a second time
+  ///   when a worker has nothing else to do.
+  package init(_ state: RunState, auditShare: Double = 0) {
     self.state = state
+    self.auditShare = auditShare
+    self.state.refreshKeys()
   }
 
   /// Decides one event, applies what it decided, and says what the shell owes for it.
@@ -31,11 +41,12 @@ package struct Coordinator: Sendable {
     now = moment
     var step = Step()
     decide(event, into: &step)
+    state.refreshKeys()
     settle(into: &step)
     return step
   }
 
-  private mutating func record(_ entry: JournalEntry, in step: inout Step) {
+  mutating func record(_ entry: JournalEntry, in step: inout Step) {
     step.entries.append(entry)
     state.apply(entry)
   }
@@ -57,6 +68,13 @@ package struct Coordinator: Sendable {
         record(.numericClassPinned(introduction.numericClass), in: &step)
       }
       workers[id] = WorkerState(introduction: introduction)
+      if let head = introduction.head, !state.ledger.extends(head), head.size > 0 {
+        isBehind = true
+        alarms.append(
+          "worker \(introduction.name) has seen a ledger of \(head.size) entries that this one, of "
+            + "\(state.ledger.leaves.count), does not extend: this run is older than its promises"
+        )
+      }
 
     case .workerLeft(let id):
       workers[id] = nil
@@ -86,8 +104,18 @@ package struct Coordinator: Sendable {
       leases[key] = nil
       note(failure, of: key, by: id)
 
-    case .deletionRequested(let token, let tags):
-      decideDeletion(of: tags, token: token, into: &step)
+    case .deletionRequested(let token, let wish):
+      step.effects.append(.deletionDecided(token, decide(wish, into: &step)))
+
+    case .auditRequested(let share, let seed): beginAudit(share: share, seed: seed)
+
+    case .snapshotWritten(let through, let digest):
+      record(.snapshotTaken(through: through, digest: digest), in: &step)
+
+    case .copied(let copy): record(.copied(copy), in: &step)
+
+    case .copyRemoved(let path):
+      if state.copies[path] != nil { record(.copyRemoved(path: path, at: now.wall), in: &step) }
 
     case .purgeFinished(let number):
       if purge?.order.throughDeletion == number { purge?.filesAreClean = true }
@@ -101,18 +129,22 @@ package struct Coordinator: Sendable {
     guard let worker = workers[id] else { return }
     if let block = state.blocks[upload.key] {
       // A second completion is agreement or an alarm, never last-writer-wins.
-      if block.artifact != upload.artifact {
+      let isSame = block.artifact == upload.artifact
+      noteAudit(of: upload, from: id, isSame: isSame)
+      if !isSame {
         alarms.append(
           "block \(upload.key) came out as \(block.artifact) and as \(upload.artifact)")
         record(.quarantined(upload.key, at: now.wall), in: &step)
       }
-      step.effects.append(.refused(id, upload.epoch, .alreadyCommitted))
+      step.effects.append(.refused(id, upload.epoch, isSame ? .confirmed : .alreadyCommitted))
+      discard(upload.artifact, in: &step)
       return
     }
     guard let lease = leases[upload.key], lease.epoch == upload.epoch, lease.worker == id,
       state.expectedKeys[lease.slot] == upload.key
     else {
       step.effects.append(.refused(id, upload.epoch, .staleLease))
+      discard(upload.artifact, in: &step)
       return
     }
     leases[upload.key] = nil
@@ -123,27 +155,63 @@ package struct Coordinator: Sendable {
           key: upload.key, slot: lease.slot, artifact: upload.artifact,
           byteCount: upload.byteCount, worker: worker.introduction.name, work: upload.work,
           at: now.wall)), in: &step)
+    if Self.isChosen(upload.key, share: auditShare, seed: UInt64(state.term)) {
+      audit.waiting.append(upload.key)
+    }
     step.effects.append(.accepted(id, upload.epoch))
   }
 
-  private mutating func decideDeletion(
-    of tags: [RecordTag], token: UInt64, into step: inout Step
-  ) {
+  private mutating func decide(_ wish: DeletionWish, into step: inout Step) -> DeletionDecision {
+    if let key = wish.requestKey, let number = state.requests[key] {
+      let first = state.deletion(number)
+      guard first.requestFingerprint == wish.fingerprint else { return .keyIsTaken }
+      // The same request again gets the same answer, whatever has happened since.
+      return .decided(
+        outcomes(of: wish.tags, number: number) { state.deletedTags[$0] == number },
+        blocksMasked: first.masked.count)
+    }
+    if let expected = wish.expectedPlan,
+      state.deletionPlan(for: wish.tags).fingerprint != expected
+    {
+      return .planIsStale
+    }
     let number = UInt64(state.deletions.count) + 1
-    var accepted: [RecordTag] = []
+    let outcomes = outcomes(of: wish.tags, number: number) { state.records[$0] != nil }
+    let accepted = wish.tags.indices.filter { outcomes[$0] == .accepted(number) }
+    guard !accepted.isEmpty else { return .decided(outcomes, blocksMasked: 0) }
+    let tags = accepted.map { wish.tags[$0] }
+    let masked = state.deletionPlan(for: tags).maskedSlots.map { slot in
+      MaskedBlock(
+        place: slot.place,
+        commitment: BlockCommitment.commitment(
+          deletionSalt: wish.salt, key: state.standing[slot]!.digest))
+    }
+    step.salts.append(DeletionSalt(deletion: number, salt: wish.salt))
+    record(
+      .deleted(
+        AcceptedDeletion(
+          number: number, tags: tags, commitments: accepted.map { wish.commitments[$0] },
+          masked: masked, at: now.wall, due: wish.due, requestKey: wish.requestKey,
+          requestFingerprint: wish.fingerprint)), in: &step)
+    return .decided(outcomes, blocksMasked: masked.count)
+  }
+
+  /// What becomes of every tag of a request whose accepted records are `isAccepted`.
+  private func outcomes(
+    of tags: [RecordTag], number: UInt64, isAccepted: (RecordTag) -> Bool
+  ) -> [DeletionOutcome] {
     var seen: Set<RecordTag> = []
-    let outcomes: [DeletionOutcome] = tags.map { tag in
-      if let first = state.deletedTags[tag] { return .duplicate(of: first) }
-      guard state.records[tag] != nil else { return .unknown }
-      guard seen.insert(tag).inserted else { return .duplicate(of: number) }
-      accepted.append(tag)
-      return .accepted(number)
+    return tags.map { tag in
+      if isAccepted(tag) {
+        return seen.insert(tag).inserted ? .accepted(number) : .duplicate(of: number)
+      }
+      return state.deletedTags[tag].map { .duplicate(of: $0) } ?? .unknown
     }
-    if !accepted.isEmpty {
-      record(.deleted(number: number, tags: accepted, at: now.wall), in: &step)
-    }
-    let masked = accepted.isEmpty ? 0 : state.deletions[Int(number) - 1].maskedSlots.count
-    step.effects.append(.deletionDecided(token, outcomes, blocksMasked: masked))
+  }
+
+  /// Has bytes removed that were stored before anyone could say whether a block wants them.
+  private func discard(_ artifact: Digest, in step: inout Step) {
+    if state.artifactUses[artifact] == nil { step.effects.append(.discard(artifact)) }
   }
 
   private mutating func note(_ failure: Failure, of key: BlockKey, by id: WorkerID) {
@@ -180,11 +248,44 @@ extension Coordinator {
       }
     }
     settlePurge(into: &step)
-    for deletion in state.deletions
-    where deletion.repairedAt == nil && state.isRepaired(deletion) {
-      record(.repaired(number: deletion.number, at: now.wall), in: &step)
-    }
+    settleDeletions(into: &step)
     grantLeases(into: &step)
+  }
+
+  /// Records what deletions have come to. Only a commit or a purge moves old ones on; otherwise
+  /// nothing but the step's own deletion can have changed.
+  private mutating func settleDeletions(into step: inout Step) {
+    let mayMoveAll = step.entries.contains { entry in
+      switch entry {
+      case .committed, .purged, .started: true
+      default: false
+      }
+    }
+    let mayMoveNewest = step.entries.contains { if case .deleted = $0 { true } else { false } }
+    guard mayMoveAll || mayMoveNewest else { return }
+    for number in mayMoveAll ? state.openDeletions : state.openDeletions.suffix(1) {
+      if state.deletion(number).repairedAt == nil, state.isRepaired(state.deletion(number)) {
+        record(.repaired(number: number, at: now.wall), in: &step)
+      }
+      if state.deletion(number).state == .repaired {
+        record(
+          .certified(
+            number: number, erasure: Self.erasure(keepingCopies: state.copies), at: now.wall),
+          in: &step)
+      }
+    }
+  }
+
+  /// What a purge has achieved wherever record bytes can be; levels as in `Protocols/receipt.md`.
+  private static func erasure(keepingCopies copies: [String: OutsideCopy]) -> [ErasureClaim] {
+    var reached = ["slices", "artifacts", "journal", "workers", "exports"].map {
+      ErasureClaim(location: $0, level: .unlinked)
+    }
+    // A backup is not opened to take records out: restoring it replays the deletions instead.
+    if copies.values.contains(where: { $0.kind == .backup }) {
+      reached.append(ErasureClaim(location: "backups", level: .unreachable))
+    }
+    return reached
   }
 
   private mutating func settlePurge(into step: inout Step) {
@@ -193,6 +294,9 @@ extension Coordinator {
         .purged(
           throughDeletion: purge.order.throughDeletion, slices: purge.order.slices,
           artifacts: purge.order.artifacts, at: now.wall), in: &step)
+      for path in purge.order.exports where state.copies[path] != nil {
+        record(.copyRemoved(path: path, at: now.wall), in: &step)
+      }
       self.purge = nil
     }
     guard purge == nil, !state.slicesToPurge.isEmpty || !state.artifactsToPurge.isEmpty else {
@@ -201,7 +305,10 @@ extension Coordinator {
     let order = PurgeOrder(
       throughDeletion: UInt64(state.deletions.count),
       slices: state.slicesToPurge.sorted(),
-      artifacts: state.artifactsToPurge.sorted())
+      artifacts: state.artifactsToPurge.sorted(),
+      exports: state.copies.values.filter { copy in
+        copy.kind == .export && copy.artifacts.contains { state.artifactUses[$0] == nil }
+      }.map(\.path).sorted())
     purge = PurgeProgress(order: order, workersToHear: Set(workers.keys))
     step.effects.append(.purge(order))
     for id in workers.keys.sorted() {
@@ -212,7 +319,7 @@ extension Coordinator {
 
   private mutating func grantLeases(into step: inout Step) {
     let idle = workers.keys.sorted().filter { canTrain($0) && workers[$0]?.wantsWork == true }
-    guard !idle.isEmpty else { return }
+    guard !idle.isEmpty, !isBehind else { return }
     var ready = readySlots()
     for id in idle {
       let host = workers[id]?.introduction.host ?? ""
@@ -220,8 +327,14 @@ extension Coordinator {
         let attempts = state.expectedKeys[slot].flatMap { failures[$0]?.attemptsByHost[host] } ?? 0
         return attempts < Self.attemptsPerHost
       }
-      guard let choice, let assignment = state.assignment(for: ready[choice]) else { continue }
-      ready.remove(at: choice)
+      let assignment: BlockAssignment?
+      if let choice {
+        assignment = state.assignment(for: ready[choice])
+        ready.remove(at: choice)
+      } else {
+        assignment = nextAudit(for: id)
+      }
+      guard let assignment else { continue }
       lastLeaseNumber += 1
       let lease = Lease(
         slot: assignment.slot, worker: id,

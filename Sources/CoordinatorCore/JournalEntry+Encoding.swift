@@ -2,60 +2,6 @@ import ByteCoding
 import Hashing
 import Unlearning
 
-extension CanonicalReader {
-  package mutating func readDigest() throws(DecodingFailure) -> Digest {
-    Digest(try readRaw(byteCount: Digest.byteCount))!
-  }
-
-  package mutating func readMilliseconds() throws(DecodingFailure) -> Milliseconds {
-    Milliseconds(bitPattern: try readInteger())
-  }
-
-  mutating func readTag() throws(DecodingFailure) -> RecordTag { RecordTag(try readDigest()) }
-
-  mutating func readLocation() throws(DecodingFailure) -> SliceLocation {
-    SliceLocation(
-      shard: Int(try readInteger(UInt32.self)), slice: Int(try readInteger(UInt32.self)))
-  }
-
-  package mutating func readSlot() throws(DecodingFailure) -> BlockSlot {
-    BlockSlot(
-      shard: Int(try readInteger(UInt32.self)), sequence: Int(try readInteger(UInt32.self)),
-      stage: Int(try readInteger(UInt32.self)))
-  }
-
-  package mutating func readWork() throws(DecodingFailure) -> TrainingWork {
-    TrainingWork(
-      steps: try readInteger(), examples: try readInteger(), seconds: try readDouble(),
-      gemmSeconds: try readDouble(), finalLoss: try readDouble())
-  }
-}
-
-extension CanonicalWriter {
-  package mutating func write(_ digest: Digest) { writeRaw(digest.bytes) }
-
-  package mutating func write(_ time: Milliseconds) { write(UInt64(bitPattern: time)) }
-
-  mutating func write(_ location: SliceLocation) {
-    write(UInt32(location.shard))
-    write(UInt32(location.slice))
-  }
-
-  package mutating func write(_ slot: BlockSlot) {
-    write(UInt32(slot.shard))
-    write(UInt32(slot.sequence))
-    write(UInt32(slot.stage))
-  }
-
-  package mutating func write(_ work: TrainingWork) {
-    write(work.steps)
-    write(work.examples)
-    write(work.seconds)
-    write(work.gemmSeconds)
-    write(work.finalLoss)
-  }
-}
-
 extension JournalEntry {
   /// One tag byte and the fields in order; the table stands in `Protocols/journal.md`.
   package var encoded: [UInt8] {
@@ -69,8 +15,7 @@ extension JournalEntry {
       writer.write(slices) { writer, slice in
         writer.write(slice.location)
         writer.write(slice.records) {
-          $0.write($1.tag.digest)
-          $0.write($1.digest)
+          $0.write($1)
         }
       }
     case .started(let term, let at):
@@ -85,18 +30,10 @@ extension JournalEntry {
       writer.write(at)
     case .committed(let block):
       writer.write(UInt8(6))
-      writer.write(block.key.digest)
-      writer.write(block.slot)
-      writer.write(block.artifact)
-      writer.write(block.byteCount)
-      writer.write(block.worker)
-      writer.write(block.work)
-      writer.write(block.at)
-    case .deleted(let number, let tags, let at):
+      writer.write(block)
+    case .deleted(let request):
       writer.write(UInt8(7))
-      writer.write(number)
-      writer.write(tags) { $0.write($1.digest) }
-      writer.write(at)
+      writer.write(request)
     case .purged(let throughDeletion, let slices, let artifacts, let at):
       writer.write(UInt8(8))
       writer.write(throughDeletion)
@@ -115,6 +52,26 @@ extension JournalEntry {
       writer.write(UInt8(11))
       writer.write(key.digest)
       writer.write(at)
+    case .certified(let number, let erasure, let at):
+      writer.write(UInt8(12))
+      writer.write(number)
+      writer.write(erasure)
+      writer.write(at)
+    case .snapshotTaken(let through, let digest):
+      writer.write(UInt8(13))
+      writer.write(through)
+      writer.write(digest)
+    case .copied(let copy):
+      writer.write(UInt8(14))
+      writer.write(copy)
+    case .copyRemoved(let path, let at):
+      writer.write(UInt8(15))
+      writer.write(path)
+      writer.write(at)
+    case .restored(let lostEntries, let at):
+      writer.write(UInt8(16))
+      writer.write(lostEntries)
+      writer.write(at)
     }
     return writer.bytes
   }
@@ -129,24 +86,14 @@ extension JournalEntry {
           IngestedSlice(
             location: try reader.readLocation(),
             records: try reader.readArray { (reader) throws(DecodingFailure) in
-              IngestedRecord(tag: try reader.readTag(), digest: try reader.readDigest())
+              try reader.readIngestedRecord()
             })
         })
     case 3: self = .started(term: try reader.readInteger(), at: try reader.readMilliseconds())
     case 4: self = .numericClassPinned(try reader.readString())
     case 5: self = .trainingRequested(at: try reader.readMilliseconds())
-    case 6:
-      self = .committed(
-        CommittedBlock(
-          key: BlockKey(try reader.readDigest()), slot: try reader.readSlot(),
-          artifact: try reader.readDigest(), byteCount: try reader.readInteger(),
-          worker: try reader.readString(), work: try reader.readWork(),
-          at: try reader.readMilliseconds()))
-    case 7:
-      self = .deleted(
-        number: try reader.readInteger(),
-        tags: try reader.readArray { (reader) throws(DecodingFailure) in try reader.readTag() },
-        at: try reader.readMilliseconds())
+    case 6: self = .committed(try reader.readCommittedBlock())
+    case 7: self = .deleted(try reader.readDeletionRequest())
     case 8:
       self = .purged(
         throughDeletion: try reader.readInteger(),
@@ -163,6 +110,18 @@ extension JournalEntry {
       self = .quarantined(BlockKey(try reader.readDigest()), at: try reader.readMilliseconds())
     case 11:
       self = .artifactLost(BlockKey(try reader.readDigest()), at: try reader.readMilliseconds())
+    case 12:
+      self = .certified(
+        number: try reader.readInteger(), erasure: try reader.readErasure(),
+        at: try reader.readMilliseconds())
+    case 13:
+      self = .snapshotTaken(through: try reader.readInteger(), digest: try reader.readDigest())
+    case 14: self = .copied(try reader.readCopy())
+    case 15:
+      self = .copyRemoved(path: try reader.readString(), at: try reader.readMilliseconds())
+    case 16:
+      self = .restored(
+        lostEntries: try reader.readInteger(), at: try reader.readMilliseconds())
     default: throw .invalid(what: "journal entry type", atByte: 0)
     }
     try reader.finish()

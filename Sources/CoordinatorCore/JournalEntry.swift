@@ -1,5 +1,6 @@
 import ByteCoding
 import Hashing
+import Ledger
 import Unlearning
 
 /// A record's pseudonym: `HMAC-SHA256(tombstoneKey, id)`.
@@ -28,16 +29,26 @@ package enum JournalEntry: Equatable, Sendable {
   case trainingRequested(at: Milliseconds)
   case committed(CommittedBlock)
   /// Accepted and masked, both at once.
-  case deleted(number: UInt64, tags: [RecordTag], at: Milliseconds)
+  case deleted(AcceptedDeletion)
   /// Bytes of all deletions up to `throughDeletion` are gone from files and workers.
   case purged(
     throughDeletion: UInt64, slices: [SliceLocation], artifacts: [Digest], at: Milliseconds)
   /// Every block that deletion `number` masked has been retrained.
   case repaired(number: UInt64, at: Milliseconds)
+  /// A deletion is purged and repaired, and its receipt final.
+  case certified(number: UInt64, erasure: [ErasureClaim], at: Milliseconds)
   /// One key produced two different byte strings; it is neither served nor retrained.
   case quarantined(BlockKey, at: Milliseconds)
   /// A block's bytes were found missing or changed; it is retrained.
   case artifactLost(BlockKey, at: Milliseconds)
+  /// The state after entry `through` stands in a snapshot with this SHA-256.
+  case snapshotTaken(through: UInt64, digest: Digest)
+  /// Bytes of the run were written outside its directory.
+  case copied(OutsideCopy)
+  /// The run knows of no bytes at this path any more.
+  case copyRemoved(path: String, at: Milliseconds)
+  /// The run was restored from a backup although `lostEntries` ledger entries were known beyond it.
+  case restored(lostEntries: UInt64, at: Milliseconds)
 }
 
 package struct IngestedSlice: Equatable, Sendable {
@@ -53,10 +64,14 @@ package struct IngestedSlice: Equatable, Sendable {
 package struct IngestedRecord: Equatable, Sendable {
   package var tag: RecordTag
   package var digest: Digest
+  package var payload: LookupTag
+  package var subject: LookupTag?
 
-  package init(tag: RecordTag, digest: Digest) {
+  package init(tag: RecordTag, digest: Digest, payload: LookupTag, subject: LookupTag? = nil) {
     self.tag = tag
     self.digest = digest
+    self.payload = payload
+    self.subject = subject
   }
 }
 

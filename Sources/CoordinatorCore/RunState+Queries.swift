@@ -1,10 +1,13 @@
 import Hashing
+import Ledger
 import Unlearning
 
 extension RunState {
   /// The block a slot serves: trained on exactly the records retained now.
   package func block(at slot: BlockSlot) -> CommittedBlock? {
-    expectedKeys[slot].flatMap { blocks[$0] }
+    // Masking follows from positions, keys from contents: both must agree before anything serves.
+    guard let key = standing[slot], key == expectedKeys[slot] else { return nil }
+    return blocks[key]
   }
 
   /// How many blocks of a sequence, from the first, can serve.
@@ -61,7 +64,7 @@ extension RunState {
 
   /// Whether every block that a deletion masked stands again.
   package func isRepaired(_ deletion: Deletion) -> Bool {
-    deletion.maskedSlots.allSatisfy { block(at: $0) != nil }
+    deletion.masked.allSatisfy { block(at: BlockSlot($0.place)) != nil }
   }
 
   /// Everything a worker needs to know to train the block of a slot.

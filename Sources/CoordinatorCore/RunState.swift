@@ -1,42 +1,60 @@
 import Hashing
+import Ledger
 import Unlearning
 
 /// The durable state of a run: what replaying its journal gives.
 ///
 /// Invariants, kept by `apply` alone:
-/// - `expectedKeys` holds, for every slot, the key computed from the records retained now;
-/// - a slot is trained exactly if `blocks` holds its expected key, so that a block which saw a
-///   deleted record stops being served in the very step that applies the deletion;
+/// - a slot stands (has a block) exactly until an entry masks it; a deletion masks, by position
+///   alone, every slot that depends on the record's slice;
+/// - after `refreshKeys`, `expectedKeys` holds for every slot the key computed from the records
+///   retained now, and `block(at:)` gives a block only if it was trained under that very key;
 /// - a tag is live or deleted, never both.
 package struct RunState: Equatable, Sendable {
   package let run: RunDescription
   package let plan: RunPlan
   package let recipeDigest: Digest
 
-  package private(set) var term: UInt32 = 0
-  package private(set) var numericClass: String?
-  package private(set) var isTrainingRequested = false
+  package internal(set) var term: UInt32 = 0
+  package internal(set) var numericClass: String?
+  package internal(set) var isTrainingRequested = false
   /// Latest time someone asked for training or repair by hand.
-  package private(set) var repairRequestedAt: Milliseconds?
+  package internal(set) var repairRequestedAt: Milliseconds?
 
-  /// Live records.
-  package private(set) var records: [RecordTag: LiveRecord] = [:]
+  package internal(set) var records = RecordIndex()
   /// Slices by shard and slice.
-  package private(set) var slices: [[SliceState]]
-  package private(set) var deletedTags: [RecordTag: UInt64] = [:]
+  package internal(set) var slices: [[SliceState]]
+  package internal(set) var deletedTags: [RecordTag: UInt64] = [:]
   /// Deletions in order; deletion n is element n − 1.
-  package private(set) var deletions: [Deletion] = []
+  package internal(set) var deletions: [Deletion] = []
+  /// Deletions that are not certified yet, ascending.
+  package internal(set) var openDeletions: [UInt64] = []
+  /// Deletions by the idempotency key of the request behind them.
+  package internal(set) var requests: [Digest: UInt64] = [:]
+  /// Deletions and certificates in the order of their leaves.
+  package internal(set) var ledger = DeletionLedger()
 
-  package private(set) var blocks: [BlockKey: CommittedBlock] = [:]
-  package private(set) var expectedKeys: [BlockSlot: BlockKey] = [:]
-  /// Slots that were trained once and lost their block to a deletion, with the time.
-  package private(set) var maskedSince: [BlockSlot: Milliseconds] = [:]
-  package private(set) var quarantinedKeys: Set<BlockKey> = []
+  package internal(set) var blocks: [BlockKey: CommittedBlock] = [:]
+  /// The block that stands at a slot; several slots share one where sequences share a prefix.
+  package internal(set) var standing: [BlockSlot: BlockKey] = [:]
+  /// How many blocks name an artifact; empty stages can share one.
+  package internal(set) var artifactUses: [Digest: Int] = [:]
+  package internal(set) var expectedKeys: [BlockSlot: BlockKey] = [:]
+  /// Slots that were trained once and lost their block, with the time.
+  package internal(set) var maskedSince: [BlockSlot: Milliseconds] = [:]
+  /// The latest loss of a slot's block for another reason than a deletion.
+  package internal(set) var withdrawals: [BlockSlot: Withdrawal] = [:]
+  package internal(set) var quarantinedKeys: Set<BlockKey> = []
 
   /// Slices whose file still holds deleted records.
-  package private(set) var slicesToPurge: Set<SliceLocation> = []
+  package internal(set) var slicesToPurge: Set<SliceLocation> = []
   /// Artifacts of blocks that are no longer any slot's.
-  package private(set) var artifactsToPurge: Set<Digest> = []
+  package internal(set) var artifactsToPurge: Set<Digest> = []
+  /// Exports and backups by path: bytes outside the run's own directory.
+  package internal(set) var copies: [String: OutsideCopy] = [:]
+
+  /// Shards whose keys no longer follow from their slices.
+  var staleShards: Set<Int>
 
   /// Begins a run; the journal's first entry must be `created`.
   package init(_ run: RunDescription) throws(PlanError) {
@@ -45,103 +63,141 @@ package struct RunState: Equatable, Sendable {
     recipeDigest = LineageDigest.recipe(run.recipe)
     slices = Array(
       repeating: Array(repeating: SliceState(), count: plan.sliceCount), count: plan.shardCount)
+    staleShards = Set(slices.indices)
   }
 
   /// Changes state by one durable fact; recovery calls it with entries read back.
+  ///
+  /// Keys are left stale, so that replaying many entries hashes each slice once: whoever looks at
+  /// keys or blocks calls `refreshKeys` first.
   package mutating func apply(_ entry: JournalEntry) {
     switch entry {
     case .created: preconditionFailure("a run is created once, as its journal's first entry")
-    case .ingested(let ingested):
-      for slice in ingested {
-        for record in slice.records {
-          records[record.tag] = LiveRecord(location: slice.location, digest: record.digest)
-          slices[slice.location.shard][slice.location.slice].digests[record.tag] = record.digest
-        }
-      }
-      for shard in slices.indices { refreshKeys(ofShard: shard) }
+    case .ingested(let ingested): ingest(ingested)
     case .started(let term, _): self.term = term
     case .numericClassPinned(let description):
       numericClass = description
-      for shard in slices.indices { refreshKeys(ofShard: shard) }
+      staleShards = Set(slices.indices)
     case .trainingRequested(let at):
       isTrainingRequested = true
       repairRequestedAt = at
-    case .committed(let block):
-      blocks[block.key] = block
-      // Bytes that were on their way out are wanted again.
-      artifactsToPurge.remove(block.artifact)
-      for slot in plan.slots(ofShard: block.slot.shard) where expectedKeys[slot] == block.key {
-        maskedSince[slot] = nil
-      }
-    case .deleted(let number, let tags, let at): delete(tags, number: number, at: at)
+    case .committed(let block): commit(block)
+    case .deleted(let request): delete(request)
     case .purged(let number, let purgedSlices, let artifacts, let at):
       // A later deletion in the same slice keeps it on the list.
       let dirtyAgain = Set(deletions.dropFirst(Int(number)).flatMap(\.locations))
       slicesToPurge.subtract(Set(purgedSlices).subtracting(dirtyAgain))
       artifactsToPurge.subtract(artifacts)
-      for index in deletions.indices.prefix(Int(number)) where deletions[index].purgedAt == nil {
-        deletions[index].purgedAt = at
+      for open in openDeletions where open <= number && deletion(open).purgedAt == nil {
+        deletions[Int(open) - 1].purgedAt = at
       }
-    case .repaired(let number, let at): deletions[Int(number) - 1].repairedAt = at
+    case .repaired(let number, let at):
+      deletions[Int(number) - 1].repairedAt = at
+      deletions[Int(number) - 1].replacements = deletion(number).masked.compactMap { masked in
+        standing[BlockSlot(masked.place)].flatMap { blocks[$0] }.map {
+          ReplacementBlock(place: masked.place, key: $0.key.digest, artifact: $0.artifact)
+        }
+      }
+    case .certified(let number, let erasure, let at):
+      deletions[Int(number) - 1].erasure = erasure
+      deletions[Int(number) - 1].certifiedAt = at
+      openDeletions.removeAll { $0 == number }
+      ledger.append(.certificate(number), deletion(number).certificateEntry!)
     case .quarantined(let key, let at):
       quarantinedKeys.insert(key)
-      withdraw(key, at: at)
-    case .artifactLost(let key, let at): withdraw(key, at: at)
+      withdraw(key, Withdrawal(cause: .quarantined, at: at))
+    case .artifactLost(let key, let at): withdraw(key, Withdrawal(cause: .artifactLost, at: at))
+    case .snapshotTaken: break
+    case .copied(let copy): copies[copy.path] = copy
+    case .copyRemoved(let path, _): copies[path] = nil
+    case .restored(let lost, _): ledger.lostEntryCount += lost
     }
   }
 
-  private mutating func delete(_ tags: [RecordTag], number: UInt64, at: Milliseconds) {
-    var locations: Set<SliceLocation> = []
-    for tag in tags {
-      guard let record = records.removeValue(forKey: tag) else { continue }
-      slices[record.location.shard][record.location.slice].digests[tag] = nil
-      deletedTags[tag] = number
-      locations.insert(record.location)
+  package func deletion(_ number: UInt64) -> Deletion { deletions[Int(number) - 1] }
+
+  private mutating func ingest(_ ingested: [IngestedSlice]) {
+    for slice in ingested {
+      for record in slice.records {
+        records.insert(
+          record.tag,
+          LiveRecord(
+            location: slice.location, digest: record.digest, payload: record.payload,
+            subject: record.subject))
+      }
+      slices[slice.location.shard][slice.location.slice].insert(slice.records.map(\.digest))
+      staleShards.insert(slice.location.shard)
     }
-    var maskedSlots: [BlockSlot] = []
-    for shard in Set(locations.map(\.shard)).sorted() {
-      let before = trainedBlocks(ofShard: shard)
-      refreshKeys(ofShard: shard)
-      maskedSlots += mask(before, shard: shard, at: at)
+    records.indexDuplicates()
+  }
+
+  private mutating func commit(_ block: CommittedBlock) {
+    if blocks.updateValue(block, forKey: block.key) == nil {
+      artifactUses[block.artifact, default: 0] += 1
+    }
+    // Bytes that were on their way out are wanted again.
+    artifactsToPurge.remove(block.artifact)
+    for slot in plan.slots(sharing: block.slot) {
+      standing[slot] = block.key
+      maskedSince[slot] = nil
+    }
+  }
+
+  private mutating func delete(_ request: AcceptedDeletion) {
+    var digests: [SliceLocation: [Digest]] = [:]
+    for tag in request.tags {
+      guard let record = records.remove(tag) else { continue }
+      digests[record.location, default: []].append(record.digest)
+      deletedTags[tag] = request.number
+    }
+    for (location, gone) in digests {
+      slices[location.shard][location.slice].remove(gone)
+      staleShards.insert(location.shard)
+    }
+    let locations = digests.keys.sorted()
+    for slot in plan.slots(dependingOn: locations) where standing[slot] != nil {
+      mask(slot, at: request.at)
     }
     slicesToPurge.formUnion(locations)
-    deletions.append(
-      Deletion(
-        number: number, tags: tags, locations: locations.sorted(), maskedSlots: maskedSlots,
-        acceptedAt: at))
+    if let key = request.requestKey { requests[key] = request.number }
+    deletions.append(Deletion(request, locations: locations))
+    openDeletions.append(request.number)
+    ledger.append(.deletion(request.number), deletion(request.number).ledgerEntry)
   }
 
   /// Takes one block out of service although its records are the retained ones.
-  private mutating func withdraw(_ key: BlockKey, at: Milliseconds) {
+  private mutating func withdraw(_ key: BlockKey, _ withdrawal: Withdrawal) {
     guard let block = blocks[key] else { return }
-    let before = trainedBlocks(ofShard: block.slot.shard)
-    blocks[key] = nil
-    mask(before, shard: block.slot.shard, at: at)
+    for slot in plan.slots(sharing: block.slot) where standing[slot] == key {
+      withdrawals[slot] = withdrawal
+      mask(slot, at: withdrawal.at)
+    }
   }
 
-  private func trainedBlocks(ofShard shard: Int) -> [(slot: BlockSlot, block: CommittedBlock)] {
-    plan.slots(ofShard: shard).compactMap { slot in block(at: slot).map { (slot, $0) } }
+  private mutating func mask(_ slot: BlockSlot, at: Milliseconds) {
+    guard let key = standing.removeValue(forKey: slot) else { return }
+    maskedSince[slot] = at
+    // A shared block goes with the last slot it stands at.
+    guard !plan.slots(sharing: slot).contains(where: { standing[$0] == key }),
+      let block = blocks.removeValue(forKey: key)
+    else { return }
+    artifactUses[block.artifact, default: 1] -= 1
+    if artifactUses[block.artifact] == 0 {
+      artifactUses[block.artifact] = nil
+      artifactsToPurge.insert(block.artifact)
+    }
   }
 
-  /// Records which slots lost the block they had `before` a change, and frees what they held.
-  @discardableResult
-  private mutating func mask(
-    _ before: [(slot: BlockSlot, block: CommittedBlock)], shard: Int, at: Milliseconds
-  ) -> [BlockSlot] {
-    let masked = before.map(\.slot).filter { block(at: $0) == nil }
-    for slot in masked { maskedSince[slot] = at }
-    let keysNow = Set(plan.slots(ofShard: shard).compactMap { expectedKeys[$0] })
-    for (_, block) in before where !keysNow.contains(block.key) { blocks[block.key] = nil }
-    // Two keys may name one artifact (empty stages do); it goes with its last owner.
-    let live = Set(blocks.values.map(\.artifact))
-    artifactsToPurge.formUnion(before.map(\.block.artifact).filter { !live.contains($0) })
-    return masked
+  /// Recomputes keys wherever slices changed since the last time.
+  package mutating func refreshKeys() {
+    for shard in staleShards.sorted() { refreshKeys(ofShard: shard) }
+    staleShards = []
   }
 
   private mutating func refreshKeys(ofShard shard: Int) {
+    for slice in slices[shard].indices { slices[shard][slice].refreshDigest() }
     guard let numericClass else { return }
     let numericClassDigest = LineageDigest.numericClass(numericClass)
-    let sliceDigests = slices[shard].map(\.digest)
     for slot in plan.slots(ofShard: shard) {
       expectedKeys[slot] =
         BlockIngredients(
@@ -149,34 +205,68 @@ package struct RunState: Equatable, Sendable {
           layers: plan.layerGroups[slot.stage - 1],
           seed: LineageDigest.stageSeed(runSeed: run.seed, slot: slot, plan: plan),
           parent: slot.parent.flatMap { expectedKeys[$0] },
-          slices: plan.slicesRead(by: slot).map { sliceDigests[$0] }
+          slices: plan.slicesRead(by: slot).map { slices[shard][$0].digest }
         ).key
     }
   }
 }
 
-/// A record that is part of the run.
-package struct LiveRecord: Equatable, Sendable {
-  package let location: SliceLocation
-  package let digest: Digest
-}
-
+/// What a slice's block keys are made from.
 package struct SliceState: Equatable, Sendable {
-  package var digests: [RecordTag: Digest] = [:]
+  /// Digests of the live records, ascending.
+  private var digests: [Digest] = []
+  /// The slice's part in block keys; `nil` while it no longer follows from the records.
+  private var knownDigest: Digest?
 
-  /// The slice's part in block keys.
-  package var digest: Digest { LineageDigest.slice(recordDigests: digests.values) }
+  package var recordCount: Int { digests.count }
+
+  package var digest: Digest { knownDigest ?? LineageDigest.slice(sortedRecordDigests: digests) }
+
+  mutating func insert(_ added: [Digest]) {
+    digests = (digests + added).sorted()
+    knownDigest = nil
+  }
+
+  mutating func remove(_ gone: [Digest]) {
+    // Two records never share a digest, as it covers the id.
+    let gone = Set(gone)
+    digests.removeAll { gone.contains($0) }
+    knownDigest = nil
+  }
+
+  mutating func refreshDigest() { knownDigest = digest }
 }
 
-/// One accepted request to delete records.
-package struct Deletion: Equatable, Sendable {
-  package let number: UInt64
-  package let tags: [RecordTag]
-  package let locations: [SliceLocation]
-  /// Slots that lost a trained block.
-  package let maskedSlots: [BlockSlot]
-  /// Accepted and masked are one durable step, so one time.
-  package let acceptedAt: Milliseconds
-  package var purgedAt: Milliseconds?
-  package var repairedAt: Milliseconds?
+/// Why a block was taken out of service other than by a deletion.
+package struct Withdrawal: Equatable, Sendable {
+  package enum Cause: UInt8, Sendable {
+    case quarantined = 1
+    case artifactLost = 2
+  }
+
+  package let cause: Cause
+  package let at: Milliseconds
+}
+
+/// A folder outside the run's directory that holds its bytes.
+package struct OutsideCopy: Equatable, Sendable {
+  package enum Kind: UInt8, Sendable {
+    /// Trained blocks, as PEFT folders.
+    case export = 1
+    /// Everything: records, blocks, journal, keys.
+    case backup = 2
+  }
+
+  package let kind: Kind
+  package let path: String
+  /// What an export holds; a deletion that masks one of them removes the export.
+  package let artifacts: [Digest]
+  package let at: Milliseconds
+
+  package init(kind: Kind, path: String, artifacts: [Digest], at: Milliseconds) {
+    self.kind = kind
+    self.path = path
+    self.artifacts = artifacts
+    self.at = at
+  }
 }

@@ -1,4 +1,5 @@
 import CoordinatorCore
+import Hashing
 import ServiceSupport
 import Storage
 import SystemIO
@@ -11,16 +12,36 @@ import SystemIO
 final class CoordinatorLoop: Sendable {
   typealias Perform = @Sendable ([Effect]) -> Void
 
+  /// What a snapshot is made from: the state after the entry of this sequence.
+  struct Capture: Sendable {
+    var state: RunState
+    var sequence: UInt64
+    var chain: Digest
+  }
+
+  /// What a question may look at; durable when it is asked.
+  struct View {
+    var coordinator: Coordinator
+    var sequence: UInt64
+    var syncCount: Int
+    /// The disk was full when the journal last grew: only deletions are still taken.
+    var isOnReserve: Bool
+  }
+
   private enum Work: Sendable {
     /// Evaluated on the loop when its turn comes; `nil` means the event no longer makes sense.
     case event(@Sendable () -> Event?)
-    case inspection(@Sendable (Coordinator, UInt64) -> Void)
+    case inspection(@Sendable (borrowing View) -> Void)
+    case capture(Promise<Capture>)
+    case saltErasure(UInt64, Promise<Bool>)
   }
 
   private let work = Mailbox<Work>(limit: 1 << 16)
   private let log: Log
+  private let saltPath: String
 
-  init(log: Log) {
+  init(saltPath: String, log: Log) {
+    self.saltPath = saltPath
     self.log = log
   }
 
@@ -35,55 +56,99 @@ final class CoordinatorLoop: Sendable {
   }
 
   /// Asks about durable state and waits for the answer.
-  func inspect<Value: Sendable>(
-    _ question: @escaping @Sendable (Coordinator, _ journalSequence: UInt64) -> Value
-  ) -> Value {
+  func view<Value: Sendable>(_ question: @escaping @Sendable (borrowing View) -> Value) -> Value {
     let answer = Promise<Value>()
-    work.put(.inspection { answer.fulfil(question($0, $1)) })
+    work.put(.inspection { answer.fulfil(question($0)) })
     return answer.wait()
   }
 
   func inspect<Value: Sendable>(_ question: @escaping @Sendable (Coordinator) -> Value) -> Value {
-    inspect { coordinator, _ in question(coordinator) }
+    view { question($0.coordinator) }
+  }
+
+  /// Begins a new journal segment and takes the state that a snapshot in front of it must hold.
+  func capture() -> Capture {
+    let capture = Promise<Capture>()
+    work.put(.capture(capture))
+    return capture.wait()
+  }
+
+  /// Forgets a deletion's salt; `false` if there was none.
+  func eraseSalt(ofDeletion number: UInt64) -> Bool {
+    let done = Promise<Bool>()
+    work.put(.saltErasure(number, done))
+    return done.wait()
   }
 
   /// Takes over from a recovered state and runs on a thread of its own until the process ends.
   func start(
-    _ initial: Coordinator, journal: sending JournalFile, perform: @escaping Perform
+    _ initial: Coordinator, journal: sending Journal, salts: sending SaltStore,
+    perform: @escaping Perform
   ) {
     nonisolated(unsafe) let journal = journal
+    nonisolated(unsafe) var salts = salts
     BackgroundThread.start("coordinator") { [self] in
       var coordinator = initial
-      while true { turn(&coordinator, journal, perform) }
+      while true { turn(&coordinator, journal, &salts, perform) }
     }
   }
 
   private func turn(
-    _ coordinator: inout Coordinator, _ journal: JournalFile, _ perform: Perform
+    _ coordinator: inout Coordinator, _ journal: Journal, _ salts: inout SaltStore,
+    _ perform: Perform
   ) {
-    var entries: [JournalEntry] = []
-    var effects: [Effect] = []
-    var inspections: [@Sendable (Coordinator, UInt64) -> Void] = []
+    var step = Step()
+    var later: [Work] = []
     for item in work.takeAll() {
       switch item {
       case .event(let prepare):
         guard let event = prepare() else { continue }
-        let step = coordinator.handle(event, at: .now)
-        entries += step.entries
-        effects += step.effects
-      case .inspection(let inspection): inspections.append(inspection)
+        let next = coordinator.handle(event, at: .now)
+        step.entries += next.entries
+        step.effects += next.effects
+        step.salts += next.salts
+      case .inspection, .capture, .saltErasure: later.append(item)
       }
     }
-    do {
-      try journal.append(entries)
-    } catch {
-      // The kernel may have dropped what it could not write; memory and disk no longer agree, so
-      // nothing more may be said. The next start continues from what is on disk.
-      log.write("journal_failed", "\(error)")
-      SystemProcess.exitAtOnce(error.isDiskFull ? 73 : 1)
+    durably {
+      // Salts first: a deletion whose salt is lost has a receipt that nobody can open.
+      try salts.append(step.salts)
+      try journal.append(step.entries.map(\.encoded), epoch: UInt64(coordinator.state.term))
     }
-    perform(effects)
-    for inspection in inspections { inspection(coordinator, journal.sequence) }
+    perform(step.effects)
+    for item in later {
+      switch item {
+      case .event: break
+      case .inspection(let inspection):
+        inspection(
+          View(
+            coordinator: coordinator, sequence: journal.sequence, syncCount: journal.syncCount,
+            isOnReserve: journal.isOnReserve))
+      case .capture(let capture):
+        durably { try journal.rotate() }
+        capture.fulfil(
+          Capture(state: coordinator.state, sequence: journal.sequence, chain: journal.chain))
+      case .saltErasure(let number, let done):
+        durably {
+          let isKnown = try SaltStore.read(saltPath)[number] != nil
+          if isKnown { salts = try SaltStore.erase(number, in: saltPath) }
+          done.fulfil(isKnown)
+        }
+      }
+    }
+  }
+
+  /// Ends the process at the first failure: the kernel may have dropped what it could not write, so
+  /// memory and disk no longer agree and nothing more may be said. The next start continues from
+  /// what is on disk.
+  private func durably(_ body: () throws -> Void) {
+    do {
+      try body()
+    } catch {
+      log.write("journal_failed", "\(error)")
+      let isDiskFull = (error as? SystemCallError)?.isDiskFull == true
+      SystemProcess.exitAtOnce(isDiskFull ? 73 : 1)
+    }
   }
 }
 

@@ -3,6 +3,7 @@ import CoordinatorCore
 import Foundation
 import HTTP
 import Hashing
+import Ledger
 import ServiceSupport
 import SystemIO
 import Unlearning
@@ -54,8 +55,28 @@ extension CoordinatorService {
     case ("POST", ["v1", "train"]):
       loop.post(.trainingRequested)
       return json(status())
-    case ("POST", ["v1", "deletions"]): return json(try delete(decode(request)))
+    case ("POST", ["v1", "deletions"]):
+      return json(
+        try delete(decode(request), idempotencyKey: request.headers["idempotency-key"]))
+    case ("POST", ["v1", "deletions", "plan"]): return json(try plan(decode(request)))
     case ("GET", ["v1", "deletions"]): return json(deletionList())
+    case ("GET", ["v1", "receipts"]):
+      return HTTPResponse(status: 200, body: try receipt(ofID: request.query["id"] ?? ""))
+    case ("GET", ["v1", "ledger", "checkpoint"]):
+      return HTTPResponse(
+        status: 200, contentType: "text/plain; charset=utf-8", body: Array(checkpoint().text.utf8))
+    case ("GET", ["v1", "ledger", "proof"]):
+      return HTTPResponse(status: 200, body: try ledgerProof(request.query))
+    case ("POST", ["v1", "salts", "erase"]):
+      let erasure: SaltErasure = try decode(request)
+      guard loop.eraseSalt(ofDeletion: erasure.deletion) else {
+        throw APIFailure(404, "there is no salt of deletion \(erasure.deletion)")
+      }
+      return json(erasure)
+    case ("POST", ["v1", "audits"]): return json(try audit(decode(request)))
+    case ("GET", ["v1", "why"]): return json(try history(of: request.query["block"] ?? ""))
+    case ("POST", ["v1", "backups"]): return json(try backUp(decode(request)))
+    case ("POST", ["v1", "exports"]): return json(try noteExport(decode(request)))
     case ("GET", ["v1", "lineage", "records"]):
       return json(try recordLineage(id: request.query["id"] ?? "", at: sequence(request)))
     case ("POST", ["v1", "predictions"]): return json(try predict(decode(request)))
@@ -74,7 +95,8 @@ extension CoordinatorService {
           rankStabilized: recipe.rankStabilized, targets: recipe.targets.map(\.rawValue)))
     case ("POST", ["v1", "verify"]): return json(verify())
     case (_, ["v1", "status"]), (_, ["v1", "train"]), (_, ["v1", "deletions"]),
-      (_, ["v1", "predictions"]), (_, ["v1", "verify"]):
+      (_, ["v1", "predictions"]), (_, ["v1", "verify"]), (_, ["v1", "audits"]),
+      (_, ["v1", "backups"]), (_, ["v1", "exports"]):
       throw APIFailure(405, "this path does not know \(request.method)")
     default: throw APIFailure(404, "there is nothing at this path")
     }
@@ -109,63 +131,6 @@ extension CoordinatorService {
   }
 }
 
-// MARK: - Deletions
-
-extension CoordinatorService {
-  private static let maximumIDCount = 100_000
-
-  private func delete(_ request: DeletionRequest) throws -> DeletionResponse {
-    let start = SystemClock.seconds
-    guard !request.ids.isEmpty else { throw APIFailure(400, "no id was given") }
-    guard request.ids.count <= Self.maximumIDCount else {
-      throw APIFailure(413, "more than \(Self.maximumIDCount) ids", try: "send them in parts")
-    }
-    let tags = request.ids.map { (try? RecordID($0)).map(directory.tag) }
-    let decision = delete(tags.compactMap { $0 })
-    let milliseconds = (SystemClock.seconds - start) * 1000
-    var outcomes = decision.outcomes.makeIterator()
-    let deletions = loop.inspect { $0.state.deletions }
-    return DeletionResponse(
-      requests: zip(request.ids, tags).map { id, tag in
-        func item(_ outcome: DeletionResponse.Item.Outcome, _ number: UInt64?, blocks: Int = 0)
-          -> DeletionResponse.Item
-        {
-          DeletionResponse.Item(
-            id: id, outcome: outcome,
-            state: number.map { deletions[Int($0) - 1].stateWord } ?? "rejected",
-            blocksMasked: blocks, acknowledgedAfterMs: milliseconds, deletion: number)
-        }
-        guard tag != nil, let outcome = outcomes.next() else { return item(.invalid, nil) }
-        switch outcome {
-        case .accepted(let number):
-          return item(.accepted, number, blocks: decision.blocksMasked)
-        case .duplicate(let number): return item(.duplicate, number)
-        case .unknown: return item(.unknown, nil)
-        }
-      })
-  }
-
-  private func deletionList() -> DeletionList {
-    DeletionList(
-      deletions: loop.inspect { $0.state.deletions }.map { deletion in
-        DeletionList.Item(
-          deletion: deletion.number, records: deletion.tags.count, state: deletion.stateWord,
-          blocksMasked: deletion.maskedSlots.count, maskedAt: Timestamp.text(deletion.acceptedAt),
-          purgedAt: deletion.purgedAt.map(Timestamp.text),
-          repairedAt: deletion.repairedAt.map(Timestamp.text))
-      })
-  }
-}
-
-extension Deletion {
-  /// The furthest state reached. Repair can overtake purge, and neither implies the other, so
-  /// `repaired` is only said once both are done.
-  var stateWord: String {
-    guard purgedAt != nil else { return "masked" }
-    return repairedAt == nil ? "purged" : "repaired"
-  }
-}
-
 // MARK: - Predictions
 
 extension CoordinatorService {
@@ -189,7 +154,14 @@ extension CoordinatorService {
       if attempt > 0 { SystemClock.sleep(seconds: 0.05 * Double(attempt)) }
       attempt += 1
       turn += 1
-      let view = loop.inspect { $0.state.servingView(maximumDepth: maximumDepth) }
+      let (view, isBehind) = loop.inspect {
+        ($0.state.servingView(maximumDepth: maximumDepth), $0.isBehind)
+      }
+      guard !isBehind else {
+        throw APIFailure(
+          503, "a worker has seen deletions that this run does not know; nothing is served",
+          try: "stop, and restore with lethe restore, which replays them")
+      }
       guard !view.isEmpty else {
         throw APIFailure(
           503, "no shard has a trained block that may serve",

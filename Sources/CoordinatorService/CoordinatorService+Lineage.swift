@@ -11,17 +11,21 @@ extension CoordinatorService {
   /// State is what applying entries gives, so the past is one replay away.
   private func coordinator(at sequence: UInt64?) throws -> Coordinator {
     guard let sequence else { return loop.inspect { coordinator in coordinator } }
-    let newest = loop.inspect { _, newest in newest }
+    let newest = loop.view { $0.sequence }
     guard sequence <= newest else {
       throw APIFailure(400, "the journal ends at \(newest)", try: "give a smaller sequence")
     }
-    let entries = try JournalFile.entries(directory.journalPath).prefix(Int(sequence))
-    guard case .created(let run)? = entries.first else {
-      throw APIFailure(500, "the journal does not begin with a run")
+    let contents = try Journal.read(directory.journalFolders)
+    let first = contents.firstSequence
+    guard sequence + 1 >= first else {
+      throw APIFailure(
+        410, "entries before \(first) are gone: they described records deleted since",
+        try: "ask about \(first - 1) or later")
     }
-    var state = try RunState(run)
-    for entry in entries.dropFirst() { state.apply(entry) }
-    return Coordinator(state)
+    return Coordinator(
+      try RunState(
+        replaying: contents.snapshot?.bytes,
+        Array(contents.payloads.prefix(Int(sequence + 1 - first)))))
   }
 
   func recordLineage(id text: String, at sequence: UInt64?) throws -> RecordLineage {
@@ -49,7 +53,7 @@ extension CoordinatorService {
     return ShardLineage(
       shard: shard,
       slices: state.slices[shard].enumerated().map {
-        ShardLineage.Slice(slice: $0.offset, records: $0.element.digests.count)
+        ShardLineage.Slice(slice: $0.offset, records: $0.element.recordCount)
       },
       sequences: state.plan.sequences.enumerated().map { sequence, slices in
         ShardLineage.Sequence(
@@ -70,7 +74,7 @@ extension CoordinatorService {
       artifact: coordinator.state.block(at: slot)?.artifact.hex, reason: reason)
   }
 
-  private func stateWords(_ slot: BlockSlot, _ coordinator: Coordinator)
+  func stateWords(_ slot: BlockSlot, _ coordinator: Coordinator)
     -> (state: String, reason: String?)
   {
     if coordinator.state.block(at: slot) != nil { return ("trained", nil) }
@@ -80,14 +84,13 @@ extension CoordinatorService {
     return (word, reason?.word ?? "queued")
   }
 
-  func blockLineage(_ text: String, at sequence: UInt64?) throws -> BlockLineage {
-    let coordinator = try coordinator(at: sequence)
-    let state = coordinator.state
+  /// The slot whose expected key begins with these digits.
+  func slot(keyPrefix text: String, _ state: RunState) throws -> BlockSlot {
     guard text.count >= 6, text.allSatisfy(\.isHexDigit) else {
       throw APIFailure(400, "a block is named by its key or at least its first 6 digits")
     }
     let matches = state.expectedKeys.filter { $0.value.description.hasPrefix(text.lowercased()) }
-    guard let (slot, key) = matches.min(by: { $0.key < $1.key }) else {
+    guard let slot = matches.keys.min() else {
       throw APIFailure(
         404, "no block has this key now",
         try: "a deletion gives blocks new keys; use at to ask about an earlier state")
@@ -95,6 +98,14 @@ extension CoordinatorService {
     guard Set(matches.values).count == 1 else {
       throw APIFailure(400, "several keys begin like this", try: "give more digits")
     }
+    return slot
+  }
+
+  func blockLineage(_ text: String, at sequence: UInt64?) throws -> BlockLineage {
+    let coordinator = try coordinator(at: sequence)
+    let state = coordinator.state
+    let slot = try slot(keyPrefix: text, state)
+    let key = state.expectedKeys[slot]!
     let (word, reason) = stateWords(slot, coordinator)
     let block = state.block(at: slot)
     let children = state.plan.slots(ofShard: slot.shard)
@@ -110,7 +121,7 @@ extension CoordinatorService {
       slices: state.plan.slicesRead(by: slot).map { slice in
         let contents = state.slices[slot.shard][slice]
         return BlockLineage.Slice(
-          slice: slice, digest: contents.digest.hex, records: contents.digests.count)
+          slice: slice, digest: contents.digest.hex, records: contents.recordCount)
       },
       children: Set(children).sorted().map(\.description))
     if let block {
@@ -125,8 +136,11 @@ extension CoordinatorService {
   }
 
   func status() -> RunStatus {
-    loop.inspect { coordinator, sequence in
+    let fileAlarms = fileAlarms()
+    return loop.view { view in
+      let (coordinator, sequence) = (view.coordinator, view.sequence)
       let state = coordinator.state
+      let head = state.ledger.head
       let slots = state.plan.allSlots
       var waiting: [String: Int] = [:]
       for slot in slots where state.block(at: slot) == nil {
@@ -140,11 +154,13 @@ extension CoordinatorService {
         blocksMasked: state.maskedSince.count, blocksTraining: coordinator.leases.count,
         waiting: waiting, fullDepth: state.plan.sliceCount, shards: [], workers: [], stages: [],
         numericClass: state.numericClass,
-        deletionsPending: state.deletions.count { $0.stateWord != "repaired" },
-        alarms: coordinator.alarms)
+        deletionsPending: state.openDeletions.count, ledgerSize: head.size,
+        ledgerRoot: head.root.hex, journalSyncs: view.syncCount, audit: coordinator.audit.report,
+        alarms: coordinator.alarms + fileAlarms
+          + (view.isOnReserve ? ["the disk is full: the journal lives on its reserve"] : []))
       status.shards = (0..<state.plan.shardCount).map { shard in
         RunStatus.Shard(
-          shard: shard, records: state.slices[shard].reduce(0) { $0 + $1.digests.count },
+          shard: shard, records: state.slices[shard].reduce(0) { $0 + $1.recordCount },
           depth: state.servedPrefix(shard: shard)?.depth ?? 0,
           sequenceDepths: state.plan.sequences.indices.map {
             state.depth(shard: shard, sequence: $0)
@@ -183,58 +199,5 @@ extension CoordinatorService {
         examplesPerSecond: works.reduce(0) { $0 + Double($1.examples) } / seconds,
         gemmShare: works.reduce(0) { $0 + $1.gemmSeconds } / seconds)
     }
-  }
-}
-
-// MARK: - Verification
-
-extension CoordinatorService {
-  /// Recomputes every key from the records on disk and every artifact's digest from its bytes.
-  func verify() -> VerificationReport {
-    let state = loop.inspect { $0.state }
-    var problems: [String] = []
-    // A state built anew from the slice files: it shares no derived value with the running one.
-    var recomputed: [BlockSlot: BlockKey] = [:]
-    do {
-      var fresh = try RunState(state.run)
-      var slices: [IngestedSlice] = []
-      for shard in state.slices.indices {
-        for slice in state.slices[shard].indices {
-          let location = SliceLocation(shard: shard, slice: slice)
-          let records = try directory.slices.read(location)
-            .filter { state.deletedTags[directory.tag($0.id)] == nil }
-          slices.append(
-            IngestedSlice(
-              location: location,
-              records: records.map {
-                IngestedRecord(tag: directory.tag($0.id), digest: $0.digest)
-              }))
-        }
-      }
-      fresh.apply(.ingested(slices))
-      if let numericClass = state.numericClass { fresh.apply(.numericClassPinned(numericClass)) }
-      recomputed = fresh.expectedKeys
-    } catch {
-      problems.append("the records cannot be read: \(error)")
-    }
-    var report = VerificationReport(
-      blocksChecked: 0, keysMatch: 0, bitsChecked: 0, bitsMatch: 0, problems: [])
-    for slot in state.plan.allSlots {
-      guard let block = state.block(at: slot) else { continue }
-      report.blocksChecked += 1
-      let place = "shard \(slot.shard), sequence \(slot.sequence), stage \(slot.stage)"
-      if recomputed[slot] == block.key {
-        report.keysMatch += 1
-      } else {
-        problems.append("\(place): the key is not the one the records on disk give")
-      }
-      do {
-        _ = try directory.artifacts.get(block.artifact)
-      } catch {
-        problems.append("\(place): the artifact cannot be trusted: \(error)")
-      }
-    }
-    report.problems = problems + loop.inspect { $0.alarms }
-    return report
   }
 }

@@ -19,23 +19,25 @@ package final class CoordinatorService: Sendable {
   private let httpServer: HTTPServer
   private let links = Guarded<(last: UInt64, byID: [WorkerID: WorkerLink])>((0, [:]))
   /// Deletions that wait to hear what became of them, by token.
-  private let decisions = Guarded<(last: UInt64, waiting: [UInt64: Promise<DeletionDecision>])>(
+  let decisions = Guarded<(last: UInt64, waiting: [UInt64: Promise<DeletionDecision>])>(
     (0, [:]))
+  /// One snapshot at a time.
+  let snapshotting = Guarded(())
+  /// Files that nothing explains, as last seen.
+  private let strays = Guarded<[String]>([])
+  /// By when accepted deletions have to be finished, unless a request says otherwise.
+  let deadline: DeadlinePolicy
   let recipe: TrainingRecipe
   /// Counts predictions, so that workers take turns.
   let predictionTurn = Guarded<UInt32>(0)
   private let backbone: Digest
-
-  struct DeletionDecision: Sendable {
-    var outcomes: [DeletionOutcome]
-    var blocksMasked: Int
-  }
 
   /// Opens or creates the run, binds both addresses and starts the state machine.
   ///
   /// - Throws: `ServiceError`, before anything is listened to.
   package init(_ file: RunFile, base: String) throws {
     let run = try OpenedRun(file, base: base, log: log)
+    deadline = try file.deadlinePolicy()
     directory = run.directory
     recipe = run.state.run.recipe
     backbone = run.state.run.backbone
@@ -46,10 +48,11 @@ package final class CoordinatorService: Sendable {
     httpServer = try Self.listen(
       "coordinator.http", file.coordinator.http, last: last?.http
     ) { try HTTPServer($0) }
-    loop = CoordinatorLoop(log: log)
-    let coordinator = Coordinator(run.state)
-    let journal = run.journal
-    loop.start(coordinator, journal: journal) { [unowned self] in perform($0) }
+    loop = CoordinatorLoop(saltPath: directory.saltPath, log: log)
+    let coordinator = Coordinator(run.state, auditShare: try file.auditShare())
+    // Opened for this loop alone; nobody else has them.
+    nonisolated(unsafe) let (journal, salts) = (run.journal, run.salts)
+    loop.start(coordinator, journal: journal, salts: salts) { [unowned self] in perform($0) }
     loop.post(.started)
   }
 
@@ -95,6 +98,7 @@ package final class CoordinatorService: Sendable {
         loop.post(.ticked)
       }
     }
+    BackgroundThread.start("housekeeper") { [self] in keepHouse() }
     BackgroundThread.start("http-accept") { [self] in
       do {
         try httpServer.serve { [self] in answer($0) }
@@ -107,6 +111,40 @@ package final class CoordinatorService: Sendable {
       let connection = try workerListener.accept()
       BackgroundThread.start("worker-reader") { [self] in converse(connection) }
     }
+  }
+}
+
+// MARK: - Housekeeping
+
+extension CoordinatorService {
+  private static let housekeepingSeconds = 10.0
+  /// Entries after which a snapshot makes the next start quick.
+  private static let entriesBetweenSnapshots: UInt64 = 50_000
+
+  private func keepHouse() {
+    var snapshotSequence = loop.view { $0.sequence }
+    while true {
+      do {
+        let found = try uncataloguedFiles()
+        for path in found where !strays.withLock({ $0.contains(path) }) {
+          log.write("uncatalogued_file", path)
+        }
+        strays.withLock { $0 = found }
+        let sequence = loop.view { $0.sequence }
+        if sequence - snapshotSequence > Self.entriesBetweenSnapshots {
+          try snapshot()
+          snapshotSequence = sequence
+        }
+      } catch {
+        log.write("housekeeping_failed", "\(error)")
+      }
+      SystemClock.sleep(seconds: Self.housekeepingSeconds)
+    }
+  }
+
+  /// What an operator must look at, besides what the coordinator itself has noticed.
+  func fileAlarms() -> [String] {
+    strays.withLock { $0.map { "\($0) is in no catalogue: nothing explains it" } }
   }
 }
 
@@ -187,14 +225,15 @@ extension CoordinatorService {
   }
 
   private func slice(_ reference: SliceReference) -> WireMessage {
-    let state = loop.inspect { coordinator -> SliceState? in
+    let location = reference.location
+    let state = loop.inspect { coordinator -> RunState? in
       let plan = coordinator.state.plan
-      guard (0..<plan.shardCount).contains(reference.location.shard),
-        (0..<plan.sliceCount).contains(reference.location.slice)
+      guard (0..<plan.shardCount).contains(location.shard),
+        (0..<plan.sliceCount).contains(location.slice)
       else { return nil }
-      return coordinator.state.slices[reference.location.shard][reference.location.slice]
+      return coordinator.state
     }
-    guard let state, state.digest == reference.digest else {
+    guard let state, state.slices[location.shard][location.slice].digest == reference.digest else {
       return .unavailable("the slice has changed since the lease was granted")
     }
     do {
@@ -207,7 +246,7 @@ extension CoordinatorService {
 
   /// An artifact's bytes, if a block that can serve has them.
   func artifact(_ digest: Digest) -> WireMessage {
-    let isLive = loop.inspect { $0.state.blocks.values.contains { $0.artifact == digest } }
+    let isLive = loop.inspect { $0.state.artifactUses[digest] != nil }
     guard isLive else { return .unavailable("no block has this artifact any more") }
     do {
       return .artifact(try directory.artifacts.get(digest))
@@ -272,57 +311,18 @@ extension CoordinatorService {
         link(id)?.send(.uploadRefused(epoch: epoch, refusal))
       case .forget(let id, let number, let artifacts):
         link(id)?.send(.forget(throughDeletion: number, artifacts: artifacts))
-      case .deletionDecided(let token, let outcomes, let blocksMasked):
-        let waiting = decisions.withLock { $0.waiting.removeValue(forKey: token) }
-        waiting?.fulfil(DeletionDecision(outcomes: outcomes, blocksMasked: blocksMasked))
+      case .deletionDecided(let token, let decision):
+        decisions.withLock { $0.waiting.removeValue(forKey: token) }?.fulfil(decision)
+      case .discard(let artifact):
+        do {
+          try directory.artifacts.remove(artifact)
+        } catch {
+          log.write("discard_failed", "\(error)")
+        }
       case .purge(let order): BackgroundThread.start("purge") { [self] in purge(order) }
       }
     }
   }
 
   private func link(_ id: WorkerID) -> WorkerLink? { links.withLock { $0.byID[id] } }
-
-  /// Removes the bytes a purge order names; tries again until it can.
-  private func purge(_ order: PurgeOrder) {
-    while true {
-      do {
-        for location in order.slices {
-          // The newest state: records deleted since the order go too.
-          let state = loop.inspect { $0.state.slices[location.shard][location.slice] }
-          try directory.slices.write(try directory.liveRecords(location, state), to: location)
-        }
-        let orphans = loop.inspect { [directory, log] coordinator in
-          let live = Set(coordinator.state.blocks.values.map(\.artifact))
-          return order.artifacts.filter { digest in
-            guard !live.contains(digest) else { return false }
-            do {
-              try directory.artifacts.remove(digest)
-              return false
-            } catch {
-              log.write("purge_failed", "\(error)")
-              return true
-            }
-          }
-        }
-        if orphans.isEmpty {
-          return loop.post(.purgeFinished(throughDeletion: order.throughDeletion))
-        }
-      } catch {
-        log.write("purge_failed", "\(error); trying again")
-      }
-      SystemClock.sleep(seconds: 5)
-    }
-  }
-
-  /// Masks records: returns once the deletion is durable and nothing serves what it touched.
-  func delete(_ tags: [RecordTag]) -> DeletionDecision {
-    let decision = Promise<DeletionDecision>()
-    let token = decisions.withLock { decisions in
-      decisions.last += 1
-      decisions.waiting[decisions.last] = decision
-      return decisions.last
-    }
-    loop.post(.deletionRequested(token: token, tags))
-    return decision.wait()
-  }
 }

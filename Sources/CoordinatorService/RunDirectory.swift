@@ -9,7 +9,8 @@ import Unlearning
 ///
 /// ```
 /// lock                 held by the one coordinator
-/// journal              what happened; no ids, no texts
+/// journal-a/ journal-b/  what happened, twice; no ids, no texts
+/// salts                opens the ledger's commitments; a line can be erased
 /// tombstone.key        turns ids into the tags that state and journal know
 /// token                what people's tools show to be let in
 /// endpoint.json        where the running coordinator listens
@@ -20,19 +21,29 @@ package final class RunDirectory: Sendable {
   package let path: String
   package let slices: SliceStore
   package let artifacts: ArtifactStore
+  /// Who is reading slice files.
+  let readers = ReaderGate()
   /// Bearer token of the HTTP API.
   package let token: String
+  /// Folders of the journal's two copies.
+  package let journalFolders: (String, String)
   private let tombstoneKey: [UInt8]
   private let lock: DirectoryLock
 
-  package init(_ path: String) throws {
-    self.path = path
+  package convenience init(_ path: String, journal: (String, String)) throws {
     try FileSystem.createDirectory(path)
     guard let lock = try DirectoryLock("\(path)/lock") else {
       throw ServiceError(
         .unavailable, "another coordinator runs on \(path)",
         try: "stop it first, or give this run a directory of its own")
     }
+    try self.init(path, journal: journal, lock: lock)
+  }
+
+  /// - Parameter lock: Held for as long as the directory is in use.
+  init(_ path: String, journal: (String, String), lock: DirectoryLock) throws {
+    self.path = path
+    journalFolders = journal
     self.lock = lock
     slices = try SliceStore("\(path)/slices")
     artifacts = try ArtifactStore("\(path)/artifacts")
@@ -40,21 +51,51 @@ package final class RunDirectory: Sendable {
     token = try Self.secret("\(path)/token").hex
   }
 
-  package var journalPath: String { "\(path)/journal" }
+  package var saltPath: String { "\(path)/salts" }
 
   /// The pseudonym under which state and journal know a record.
   package func tag(_ id: RecordID) -> RecordTag {
     RecordTag(HMAC.authenticate(key: tombstoneKey, id.bytes))
   }
 
+  /// Finds the records of one subject.
+  package func subjectTag(_ subject: RecordID) -> LookupTag {
+    LookupTag(keyed("lethe-subject-1", subject.bytes))
+  }
+
+  /// Finds exact duplicates under other ids.
+  package func payloadTag(_ payload: Digest) -> LookupTag {
+    LookupTag(keyed("lethe-payload-1", payload.bytes))
+  }
+
+  /// Recognises a client's idempotency key without keeping it.
+  package func requestKey(_ key: String) -> Digest { keyed("lethe-request-1", Array(key.utf8)) }
+
+  private func keyed(_ use: String, _ bytes: [UInt8]) -> Digest {
+    HMAC.authenticate(key: tombstoneKey, Array(use.utf8) + [0] + bytes)
+  }
+
+  /// What state and journal know of a record.
+  package func ingested(_ record: Record) -> IngestedRecord {
+    IngestedRecord(
+      tag: tag(record.id), digest: record.digest, payload: payloadTag(record.payloadDigest),
+      subject: record.subject.map(subjectTag))
+  }
+
+  /// A slice file's records; between a deletion and its purge also the deleted ones.
+  package func readSlice(_ location: SliceLocation) throws -> [Record] {
+    try readers.reading { try slices.read(location) }
+  }
+
   /// The records of a slice that are part of the run, checked to be exactly those.
-  package func liveRecords(_ location: SliceLocation, _ state: SliceState) throws -> [Record] {
-    let live = try slices.read(location).filter { state.digests[tag($0.id)] == $0.digest }
-    guard live.count == state.digests.count else {
+  package func liveRecords(_ location: SliceLocation, _ state: RunState) throws -> [Record] {
+    let live = try readSlice(location).filter { state.records[tag($0.id)]?.digest == $0.digest }
+    let expected = state.slices[location.shard][location.slice].recordCount
+    guard live.count == expected else {
       throw ServiceError(
         .failure,
         "slice \(location.slice) of shard \(location.shard) holds \(live.count) of the "
-          + "\(state.digests.count) records it should (\(path)/slices)",
+          + "\(expected) records it should (\(path)/slices)",
         try: "restore the data directory from a backup; nothing was changed")
     }
     return live

@@ -50,6 +50,12 @@ package struct RunFile: Codable, Sendable {
     package var workers: String
     /// Where people and other programs connect.
     package var http: String
+    /// Folders of the journal's two copies, best on two disks; default: inside `directory`.
+    package var journal: [String]?
+    /// By when deletions must be finished: `gdpr`, `ccpa` or `days:N`.
+    package var deadline: String?
+    /// Share of trained blocks that are trained again to compare bits.
+    package var auditShare: Double?
   }
 
   package var name: String
@@ -79,7 +85,7 @@ extension RunFile {
       "maximumTokens",
     ],
     "repair": ["policy", "quietSeconds", "maximumAgeSeconds", "depth"],
-    "coordinator": ["directory", "workers", "http"],
+    "coordinator": ["directory", "workers", "http", "journal", "deadline", "auditShare"],
   ]
 
   /// Reads JSON5. A key this version does not know is an error, as it would silently do nothing.
@@ -174,6 +180,38 @@ extension RunFile {
     case .sequenceCount(let count, let sliceCount):
       "sequences is \(count), which is not a number of different orders of \(sliceCount) slices"
     }
+  }
+
+  /// When accepted deletions are due.
+  package func deadlinePolicy() throws(RunFileError) -> DeadlinePolicy {
+    let text = coordinator.deadline ?? "gdpr"
+    guard let policy = DeadlinePolicy(text) else {
+      throw RunFileError(
+        "coordinator.deadline is \"\(text)\"", try: "write gdpr, ccpa or days:N")
+    }
+    return policy
+  }
+
+  /// How many committed blocks are trained again, in [0, 1].
+  package func auditShare() throws(RunFileError) -> Double {
+    let share = coordinator.auditShare ?? 0
+    guard (0...1).contains(share) else {
+      throw RunFileError("coordinator.auditShare is not between 0 and 1", try: "write 0.02")
+    }
+    return share
+  }
+
+  /// The folders of the journal's two copies.
+  package func journalFolders(directory: String) throws(RunFileError) -> (String, String) {
+    guard let folders = coordinator.journal else {
+      return ("\(directory)/journal-a", "\(directory)/journal-b")
+    }
+    guard folders.count == 2, folders[0] != folders[1] else {
+      throw RunFileError(
+        "coordinator.journal does not name two folders", try: "name two, best on two disks")
+    }
+    func absolute(_ path: String) -> String { path.hasPrefix("/") ? path : "\(directory)/\(path)" }
+    return (absolute(folders[0]), absolute(folders[1]))
   }
 
   private func recipe() throws(RunFileError) -> TrainingRecipe {

@@ -11,7 +11,8 @@ import Unlearning
 /// A run that is ready to go on: its files, its journal and the state replayed from it.
 package struct OpenedRun {
   package let directory: RunDirectory
-  package let journal: JournalFile
+  package let journal: Journal
+  package let salts: SaltStore
   package let state: RunState
 
   /// Creates the run that a file describes, or continues it where it stands.
@@ -19,24 +20,25 @@ package struct OpenedRun {
   /// - Parameter base: The folder that relative paths in the run file start from.
   package init(_ file: RunFile, base: String, log: Log) throws {
     let folder = resolve(file.coordinator.directory, base: base)
-    directory = try RunDirectory(folder)
-    let opened: JournalFile.Opened
+    directory = try RunDirectory(folder, journal: try file.journalFolders(directory: folder))
+    salts = try SaltStore(directory.saltPath)
+    let opened: Journal.Opened
     do {
-      opened = try JournalFile.open(directory.journalPath)
+      opened = try Journal.open(directory.journalFolders)
     } catch {
       throw ServiceError(journal: error)
     }
     journal = opened.journal
+    for repair in opened.repairs { log.write("journal_repaired", repair) }
     if opened.droppedByteCount > 0 {
       log.write("journal_tail_dropped", "\(opened.droppedByteCount) unacknowledged bytes")
     }
-    guard let first = opened.entries.first else {
+    guard opened.snapshot != nil || !opened.payloads.isEmpty else {
       state = try Self.create(file, base: base, directory, journal, log)
       return
     }
-    guard case .created(let run) = first else {
-      throw ServiceError(.failure, "\(directory.journalPath) does not begin with a run")
-    }
+    var state = try RunState(replaying: opened.snapshot?.bytes, opened.payloads)
+    let run = state.run
     // The backbone is looked at only when a run is created; after that its digest stands in the
     // journal and every worker proves to have the same one.
     let described = try file.description(backbone: run.backbone, layerCount: run.layerCount)
@@ -47,15 +49,13 @@ package struct OpenedRun {
         "the run file differs from the run in \(folder) in: \(changed.joined(separator: ", "))",
         try: "undo the change, or give the changed run a new coordinator.directory")
     }
-    var state = try RunState(run)
-    for entry in opened.entries.dropFirst() { state.apply(entry) }
     try Self.check(&state, directory, journal, log)
     self.state = state
   }
 
   /// Ingests the data: slices first, then one durable journal write that makes the run exist.
   private static func create(
-    _ file: RunFile, base: String, _ directory: RunDirectory, _ journal: JournalFile, _ log: Log
+    _ file: RunFile, base: String, _ directory: RunDirectory, _ journal: Journal, _ log: Log
   ) throws -> RunState {
     let backbone = try BackboneFiles(resolve(file.backbone, base: base))
     let run = try file.description(
@@ -78,12 +78,11 @@ package struct OpenedRun {
       try directory.slices.write(members[location] ?? [], to: location)
     }
     let ingested = locations.map { location in
-      let records = (members[location] ?? []).map {
-        IngestedRecord(tag: directory.tag($0.id), digest: $0.digest)
-      }
+      let records = (members[location] ?? []).map(directory.ingested)
       return IngestedSlice(location: location, records: records.sorted { $0.tag < $1.tag })
     }
-    try journal.append([.created(run), .ingested(ingested)])
+    let entries: [JournalEntry] = [.created(run), .ingested(ingested)]
+    try journal.append(entries.map(\.encoded), epoch: 0)
     state.apply(.ingested(ingested))
     log.write(
       "run_created",
@@ -93,12 +92,12 @@ package struct OpenedRun {
 
   /// Holds the files against the state before anything is served from them.
   private static func check(
-    _ state: inout RunState, _ directory: RunDirectory, _ journal: JournalFile, _ log: Log
+    _ state: inout RunState, _ directory: RunDirectory, _ journal: Journal, _ log: Log
   ) throws {
     try directory.slices.removeDebris()
-    for (shard, slices) in state.slices.enumerated() {
-      for (slice, contents) in slices.enumerated() {
-        _ = try directory.liveRecords(SliceLocation(shard: shard, slice: slice), contents)
+    for shard in state.slices.indices {
+      for slice in state.slices[shard].indices {
+        _ = try directory.liveRecords(SliceLocation(shard: shard, slice: slice), state)
       }
     }
     for block in state.blocks.values.sorted(by: { $0.key < $1.key }) {
@@ -108,11 +107,11 @@ package struct OpenedRun {
         // Nothing is lost: the block is retrained, and its key proves that it is the same one.
         log.write("artifact_lost", "block \(block.key): \(error)")
         let entry = JournalEntry.artifactLost(block.key, at: SystemClock.wallMilliseconds)
-        try journal.append([entry])
+        try journal.append([entry.encoded], epoch: UInt64(state.term))
         state.apply(entry)
       }
     }
-    try directory.artifacts.removeAll(except: Set(state.blocks.values.map(\.artifact)))
+    try directory.artifacts.removeAll(except: Set(state.artifactUses.keys))
   }
 }
 
@@ -125,21 +124,34 @@ private func refuseRepeatedIDs(_ records: [Record]) throws {
   }
 }
 
+extension RunState {
+  /// The state that a journal's contents give: its snapshot, if it has one, and what followed.
+  init(replaying snapshot: [UInt8]?, _ payloads: [[UInt8]]) throws {
+    var rest = payloads[...]
+    if let snapshot {
+      try self.init(encoded: snapshot)
+    } else {
+      guard let first = rest.popFirst(), case .created(let run) = try JournalEntry(encoded: first)
+      else {
+        throw ServiceError(.failure, "the journal does not begin with a run")
+      }
+      try self.init(run)
+    }
+    for payload in rest { apply(try JournalEntry(encoded: payload)) }
+    refreshKeys()
+  }
+}
+
 extension ServiceError {
-  init(journal error: JournalError) {
-    switch error {
+  package init(journal failure: JournalFailure) {
+    switch failure {
     case .system(let error): self.init(error, while: "opening the journal")
-    case .damage(.notAJournal, let path):
-      self.init(.failure, "\(path) is not a journal", try: "restore the directory from a backup")
-    case .damage(.damaged(let byte, let sequence), let path):
+    case .damaged, .uncovered, .snapshotsDiverged:
       self.init(
-        .failure,
-        "\(path) is damaged at byte \(byte), entry \(sequence), with whole entries after it",
-        try: "restore it from a backup; starting without it could undo a deletion")
-    case .unreadable(let sequence, let path):
-      self.init(
-        .failure, "\(path): entry \(sequence) was written by another version of lethe",
-        try: "run that version, or upgrade")
+        .failure, "the journal is damaged: \(failure)",
+        try: "lethe journal verify shows where; restore from a backup, or lethe journal salvage. "
+          + "Starting without it could undo a deletion")
+    case .missing: self.init(.missingInput, "\(failure)", try: "check coordinator.journal")
     }
   }
 }

@@ -28,6 +28,9 @@ final class WorkerLink: Sendable {
         }
       }
       connection.shutDown()
+      // Unsent frames may hold records; nobody will send them any more.
+      outgoing.close()
+      _ = outgoing.takeAll()
     }
   }
 

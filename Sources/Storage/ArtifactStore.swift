@@ -63,8 +63,11 @@ package struct ArtifactStore: Sendable {
     }
   }
 
-  private func path(of digest: Digest) -> String {
+  /// A file's place below a folder called `artifacts`.
+  package static func path(of digest: Digest) -> String {
     let hex = digest.hex
-    return "\(directory)/\(hex.prefix(2))/\(hex.dropFirst(2))"
+    return "\(hex.prefix(2))/\(hex.dropFirst(2))"
   }
+
+  private func path(of digest: Digest) -> String { "\(directory)/\(Self.path(of: digest))" }
 }

@@ -25,17 +25,21 @@ package struct SliceStore: Sendable {
 
   /// Makes `records` the whole contents of a slice, durably, and removes every other version.
   package func write(_ records: [Record], to location: SliceLocation) throws(SystemCallError) {
-    let sorted = records.sorted { $0.id < $1.id }
-    let digest = LineageDigest.slice(recordDigests: sorted.map(\.digest))
-    let name = "\(prefix(location))\(digest.hex).jsonl"
+    let digest = LineageDigest.slice(recordDigests: records.map(\.digest))
+    let name = Self.name(of: location, digest)
     if !FileSystem.exists("\(directory)/\(name)") {
-      try FileSystem.replace("\(directory)/\(name)", with: sorted.flatMap { jsonLine($0) })
+      try FileSystem.replace("\(directory)/\(name)", with: Self.encode(records))
     }
     for other in try FileSystem.list(directory)
-    where other.hasPrefix(prefix(location)) && other != name {
+    where other.hasPrefix(Self.prefix(location)) && other != name {
       try FileSystem.remove("\(directory)/\(other)")
     }
     try FileSystem.synchronizeDirectory(directory)
+  }
+
+  /// A slice file's bytes: JSON lines in the order of the ids.
+  package static func encode(_ records: [Record]) -> [UInt8] {
+    records.sorted { $0.id < $1.id }.flatMap { jsonLine($0) }
   }
 
   /// The records a slice's file holds; between a deletion and its purge also the deleted ones.
@@ -43,7 +47,7 @@ package struct SliceStore: Sendable {
     do {
       let names = try FileSystem.list(directory)
       guard let name = names.first(where: { isVersion($0, of: location) }) else {
-        throw SliceError.damaged(location, path: "\(directory)/\(prefix(location))*.jsonl")
+        throw SliceError.damaged(location, path: "\(directory)/\(Self.prefix(location))*.jsonl")
       }
       let path = "\(directory)/\(name)"
       let bytes = try FileSystem.read(path)
@@ -77,10 +81,16 @@ package struct SliceStore: Sendable {
   }
 
   private func isVersion(_ name: String, of location: SliceLocation) -> Bool {
-    name.hasPrefix(prefix(location)) && name.hasSuffix(".jsonl")
+    name.hasPrefix(Self.prefix(location)) && name.hasSuffix(".jsonl")
   }
 
-  private func prefix(_ location: SliceLocation) -> String {
+  /// The file of a slice whose records have this digest.
+  package static func name(of location: SliceLocation, _ digest: Digest) -> String {
+    "\(prefix(location))\(digest.hex).jsonl"
+  }
+
+  /// What the names of all versions of a slice begin with.
+  package static func prefix(_ location: SliceLocation) -> String {
     "\(location.shard)-\(location.slice)-"
   }
 }

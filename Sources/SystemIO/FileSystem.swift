@@ -65,6 +65,26 @@ package enum FileSystem {
     guard unlink(path) == 0 || errno == ENOENT else { throw SystemCallError("unlink", path) }
   }
 
+  /// Removes a directory with everything below it.
+  package static func removeTree(_ path: String) throws(SystemCallError) {
+    var status = stat()
+    guard lstat(path, &status) == 0 else {
+      if errno == ENOENT { return }
+      throw SystemCallError("lstat", path)
+    }
+    // A link is removed, never followed.
+    guard status.st_mode & S_IFMT == S_IFDIR else { return try remove(path) }
+    for name in try list(path) { try removeTree("\(path)/\(name)") }
+    guard rmdir(path) == 0 || errno == ENOENT else { throw SystemCallError("rmdir", path) }
+  }
+
+  /// Removes a directory in which nothing is left.
+  package static func removeDirectoryIfEmpty(_ path: String) throws(SystemCallError) {
+    guard rmdir(path) == 0 || [ENOENT, ENOTEMPTY, EEXIST].contains(errno) else {
+      throw SystemCallError("rmdir", path)
+    }
+  }
+
   /// Names in a directory, sorted, without `.` and `..`.
   package static func list(_ path: String) throws(SystemCallError) -> [String] {
     guard let directory = opendir(path) else { throw SystemCallError("opendir", path) }

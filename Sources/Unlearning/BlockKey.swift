@@ -67,9 +67,14 @@ package struct BlockIngredients: Equatable, Sendable {
 package enum LineageDigest {
   /// A slice's digest covers the sorted digests of its records and so forgets their order.
   package static func slice(recordDigests: some Sequence<Digest>) -> Digest {
+    slice(sortedRecordDigests: recordDigests.sorted())
+  }
+
+  /// The same from digests that are in order already.
+  package static func slice(sortedRecordDigests digests: [Digest]) -> Digest {
     var writer = CanonicalWriter()
     writer.write("lethe-slice-1")
-    writer.write(recordDigests.sorted()) { $0.writeRaw($1.bytes) }
+    writer.write(digests) { $0.writeRaw($1.bytes) }
     return SHA256.hash(writer.bytes)
   }
 

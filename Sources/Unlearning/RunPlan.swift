@@ -69,6 +69,21 @@ package struct RunPlan: Equatable, Sendable {
     }
   }
 
+  /// Every slot that depends on one of several slices, each once, in order.
+  package func slots(dependingOn slices: [SliceLocation]) -> [BlockSlot] {
+    var slots: Set<BlockSlot> = []
+    for slice in slices { slots.formUnion(self.slots(dependingOn: slice)) }
+    return slots.sorted()
+  }
+
+  /// The slots whose block is this one's: sequences that begin with the same slices share it.
+  package func slots(sharing slot: BlockSlot) -> [BlockSlot] {
+    let prefix = sequences[slot.sequence].order.prefix(slot.stage)
+    return sequences.indices.filter { sequences[$0].order.starts(with: prefix) }.map {
+      BlockSlot(shard: slot.shard, sequence: $0, stage: slot.stage)
+    }
+  }
+
   /// All slots of one shard, by sequence and stage.
   package func slots(ofShard shard: Int) -> [BlockSlot] {
     sequences.indices.flatMap { sequence in

@@ -69,6 +69,10 @@ struct CoordinatorClient: Sendable {
     return try decode(send("POST", path, bytes, timeoutSeconds))
   }
 
+  func bytes(_ path: String, timeoutSeconds: Int = 60) throws -> [UInt8] {
+    try send("GET", path, [], timeoutSeconds)
+  }
+
   func artifact(_ digest: String) throws -> [UInt8] {
     try send("GET", "/v1/artifacts?digest=\(digest)", [], 60)
   }
@@ -91,7 +95,8 @@ struct CoordinatorClient: Sendable {
       let kind: ServiceError.Kind =
         switch response.status {
         case 503: .unavailable
-        case 400, 404, 413: .badData
+        case 400, 404, 410, 413, 422: .badData
+        case 409: .tryLater
         default: .failure
         }
       throw ServiceError(

@@ -13,7 +13,8 @@ let letheTool = CommandLineTool(
     """,
   commands: [
     initCommand, upCommand, coordinatorCommand, workerCommand, trainCommand, statusCommand,
-    deleteCommand, deletionsCommand, lineageCommand, predictCommand, exportCommand, verifyCommand,
+    deleteCommand, deletionsCommand, receiptCommand, ledgerCommand, lineageCommand, whyCommand,
+    predictCommand, exportCommand, verifyCommand, backupCommand, restoreCommand, journalCommand,
     trainBlockCommand, benchCommand, demoCommand,
   ],
   explain: explain)

@@ -201,6 +201,12 @@ private func export(_ shard: Int, to folder: String, _ client: CoordinatorClient
       rank: recipe.rank, alpha: recipe.alpha, rankStabilized: recipe.rankStabilized,
       adapters: blocks.flatMap(\.adapters), head: blocks.last?.head),
     to: folder)
+  // Known to the coordinator, so that a deletion which masks one of these blocks removes it.
+  let _: CopyRequest = try client.post(
+    "/v1/exports",
+    CopyRequest(
+      path: absolute(folder),
+      artifacts: served.blocks.prefix(served.depth).compactMap(\.artifact)))
   return ExportResult.Item(
     shard: shard, sequence: served.sequence, depth: served.depth, output: folder)
 }

@@ -101,6 +101,13 @@ func statusText(_ status: RunStatus) -> String {
     lines.append(workers.text)
   }
   if !status.stages.isEmpty { lines.append(speedText(status.stages)) }
+  lines.append("ledger: \(status.ledgerSize) entries, root \(status.ledgerRoot.prefix(16))")
+  let audit = status.audit
+  if audit.checked + audit.waiting > 0 {
+    let rate = audit.matchRate.map { Humanized.fixed(100 * $0, digits: 1) + " %" } ?? "none yet"
+    lines.append(
+      "audit: \(audit.checked) blocks retrained, same bits: \(rate), \(audit.waiting) waiting")
+  }
   for alarm in status.alarms { lines.append("ALARM: \(alarm)") }
   return lines.joined(separator: "\n")
 }
@@ -117,110 +124,6 @@ func speedText(_ stages: [RunStatus.StageSpeed]) -> String {
     ])
   }
   return table.text
-}
-
-// MARK: - Deletion
-
-let deleteCommand = Command(
-  name: "delete", summary: "delete records by id",
-  discussion: """
-    Answers once the deletion is on disk and no served block depends on the records. Every id has \
-    its own outcome; unknown ids change nothing, and an id deleted before is a duplicate.
-    """,
-  arguments: [Argument("id", arity: .any, help: "Record ids.")],
-  options: CoordinatorClient.options + [
-    CommandOption("from", .path, placeholder: "FILE", help: "File with one id a line; - is stdin."),
-    CommandOption(
-      "wait", .choice(["masked", "purged", "repaired"]), default: "masked",
-      help: "Which state to wait for."),
-    CommandOption(
-      "timeout", .number(0...1e9), placeholder: "SECONDS", default: "3600",
-      help: "Give up waiting after this long (exit 75); the deletion itself stands."),
-  ],
-  examples: [
-    Example("lethe delete n01740131", "One record, masked when it returns."),
-    Example("lethe delete --from ids.txt --wait repaired", "Many, until their blocks stand again."),
-  ], exitCodes: [.badData, .unavailable, .tryLater]
-) { arguments, console in
-  var ids = arguments.strings("id")
-  if let path = arguments.string(ifGiven: "from") {
-    let bytes =
-      path == "-"
-      ? Array(FileHandle.standardInput.readDataToEndOfFile())
-      : try FileSystem.read(path)
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-      throw ServiceError(.badData, "\(path) is not UTF-8", try: "write one id a line")
-    }
-    ids += text.split(whereSeparator: \.isNewline).map(String.init)
-  }
-  guard !ids.isEmpty else {
-    throw UserFacingError.usage("no id was given", try: "lethe delete ID, or --from FILE")
-  }
-  let client = try CoordinatorClient(arguments)
-  var response: DeletionResponse = try client.post("/v1/deletions", DeletionRequest(ids: ids))
-  try waitFor(arguments.string("wait"), &response, client, arguments.number("timeout"))
-  try show(response, arguments, console) { response in
-    var table = TextTable([
-      .left("id"), .left("outcome"), .left("state"), .right("blocks masked"), .right("after ms"),
-    ])
-    for item in response.requests {
-      table.append([
-        item.id, item.outcome.rawValue, item.state, "\(item.blocksMasked)",
-        Humanized.fixed(item.acknowledgedAfterMs, digits: 1),
-      ])
-    }
-    return table.text
-  }
-  let isRefused = response.requests.contains { $0.outcome == .unknown || $0.outcome == .invalid }
-  return isRefused ? .badData : .ok
-}
-
-private func waitFor(
-  _ state: String, _ response: inout DeletionResponse, _ client: CoordinatorClient,
-  _ timeoutSeconds: Double
-) throws {
-  let order = ["masked", "purged", "repaired"]
-  let wanted = order.firstIndex(of: state) ?? 0
-  let numbers = Set(response.requests.compactMap(\.deletion))
-  let deadline = SystemClock.seconds + timeoutSeconds
-  while !numbers.isEmpty {
-    let list: DeletionList = try client.get("/v1/deletions")
-    let states = Dictionary(uniqueKeysWithValues: list.deletions.map { ($0.deletion, $0.state) })
-    for index in response.requests.indices {
-      if let number = response.requests[index].deletion, let state = states[number] {
-        response.requests[index].state = state
-      }
-    }
-    if numbers.allSatisfy({ order.firstIndex(of: states[$0] ?? "") ?? 0 >= wanted }) { return }
-    guard SystemClock.seconds < deadline else {
-      throw ServiceError(
-        .tryLater, "the deletion is masked, but not \(state) yet",
-        try: "lethe deletions shows how far it is; lethe status what it waits for")
-    }
-    SystemClock.sleep(seconds: 0.1)
-  }
-}
-
-let deletionsCommand = Command(
-  name: "deletions", summary: "list deletions and the times of their states",
-  options: CoordinatorClient.options, exitCodes: [.unavailable]
-) { arguments, console in
-  let list: DeletionList = try CoordinatorClient(arguments).get("/v1/deletions")
-  try show(list, arguments, console) { list in
-    guard !list.deletions.isEmpty else { return "no deletions" }
-    var table = TextTable([
-      .right("deletion"), .right("records"), .left("state"), .right("blocks masked"),
-      .left("masked"), .left("purged"), .left("repaired"),
-    ])
-    for item in list.deletions {
-      table.append([
-        "\(item.deletion)", "\(item.records)", item.state, "\(item.blocksMasked)", item.maskedAt,
-        item.purgedAt ?? "-", item.repairedAt ?? "-",
-      ])
-    }
-    return table.text
-  }
-  return .ok
 }
 
 // MARK: - Lineage
@@ -347,15 +250,61 @@ func blockText(_ block: BlockLineage) -> String {
 // MARK: - Verification
 
 let verifyCommand = Command(
-  name: "verify", summary: "recompute every key from the records on disk, every artifact's digest",
-  discussion: "Exit 0 only if there is no problem.",
-  options: CoordinatorClient.options, exitCodes: [.unavailable]
+  name: "verify", summary: "recompute every key from the records on disk; retrain and compare bits",
+  discussion: """
+    Always recomputes every block's key from the records on disk and every artifact's digest, and \
+    looks for files that nothing explains. With --sample or --full, workers train blocks again, \
+    each by another worker than the first time if there is one, and their bits are compared. Exit \
+    0 only if there is no problem.
+    """,
+  options: CoordinatorClient.options + [
+    CommandOption(
+      "sample", .number(0...1), placeholder: "F", help: "Retrain this share of the blocks."),
+    CommandOption("full", .flag, help: "Retrain every block."),
+    CommandOption(
+      "timeout", .number(0...1e9), placeholder: "SECONDS", default: "86400",
+      help: "Give up on retraining after this long (exit 75)."),
+  ], exitCodes: [.unavailable, .tryLater]
 ) { arguments, console in
-  let report: VerificationReport = try CoordinatorClient(arguments).post(
-    "/v1/verify", timeoutSeconds: 3600)
+  let client = try CoordinatorClient(arguments)
+  var report: VerificationReport = try client.post("/v1/verify", timeoutSeconds: 3600)
+  let share = arguments.flag("full") ? 1 : arguments.number(ifGiven: "sample") ?? 0
+  if share > 0 {
+    let audit = try retrain(share, client, console, timeoutSeconds: arguments.number("timeout"))
+    report.bitsChecked = audit.checked
+    report.bitsMatch = audit.matched
+    if audit.matched < audit.checked {
+      report.problems.append("\(audit.checked - audit.matched) blocks came out with other bits")
+    }
+  }
   try show(report, arguments, console) { report in
     (["\(report.blocksChecked) blocks checked, \(report.keysMatch) keys match"]
+      + (share > 0
+        ? ["\(report.bitsChecked) retrained, \(report.bitsMatch) with the same bits"] : [])
       + report.problems.map { "PROBLEM: \($0)" }).joined(separator: "\n")
   }
   return report.problems.isEmpty ? .ok : .failure
+}
+
+/// Has a share of the blocks trained again; what came of those alone.
+private func retrain(
+  _ share: Double, _ client: CoordinatorClient, _ console: Console, timeoutSeconds: Double
+) throws -> (checked: Int, matched: Int) {
+  let before = (try client.get("/v1/status") as RunStatus).audit
+  var now: AuditReport = try client.post("/v1/audits", AuditRequest(share: share))
+  let deadline = SystemClock.seconds + timeoutSeconds
+  let progress = console.progress(
+    "retraining", total: now.waiting + now.checked - before.checked, unit: "blocks")
+  defer { progress.finish() }
+  while now.waiting > 0 {
+    guard SystemClock.seconds < deadline else {
+      throw ServiceError(
+        .tryLater, "\(now.waiting) blocks wait to be retrained",
+        try: "see with lethe status whether a worker is idle; audits come after training")
+    }
+    SystemClock.sleep(seconds: 0.2)
+    now = (try client.get("/v1/status") as RunStatus).audit
+    progress.update(completed: now.checked - before.checked)
+  }
+  return (now.checked - before.checked, now.matched - before.matched)
 }

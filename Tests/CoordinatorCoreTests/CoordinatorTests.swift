@@ -27,7 +27,8 @@ struct Bench {
           records: (0..<3).map {
             IngestedRecord(
               tag: tag(shard, slice, $0),
-              digest: SHA256.hash([7, UInt8(shard), UInt8(slice), UInt8($0)]))
+              digest: SHA256.hash([7, UInt8(shard), UInt8(slice), UInt8($0)]),
+              payload: LookupTag(UInt64(100 * shard + 10 * slice + $0)))
           })
       }
     })
@@ -39,6 +40,13 @@ struct Bench {
     state.apply(Self.ingestion)
     coordinator = Coordinator(state)
     handle(.started)
+  }
+
+  /// A wish to delete these records, with commitments and a salt that a test can repeat.
+  static func wish(_ tags: [RecordTag], key: Digest? = nil, plan: Digest? = nil) -> DeletionWish {
+    DeletionWish(
+      tags: tags, commitments: tags.map { SHA256.hash($0.digest.bytes) }, salt: SHA256.hash([5]),
+      due: 99, requestKey: key, expectedPlan: plan)
   }
 
   @discardableResult
@@ -93,6 +101,7 @@ struct Bench {
     var state = try RunState(run)
     state.apply(Self.ingestion)
     for entry in entries { state.apply(try JournalEntry(encoded: entry.encoded)) }
+    state.refreshKeys()
     return state
   }
 }
@@ -116,8 +125,8 @@ struct Bench {
     bench.trainAll()
     let before = bench.coordinator.state
     let view = before.servingView()
-    let step = bench.handle(.deletionRequested(token: 3, [Bench.tag(0, 1, 0)]))
-    #expect(step.effects.contains(.deletionDecided(3, [.accepted(1)], blocksMasked: 3)))
+    let step = bench.handle(.deletionRequested(token: 3, Bench.wish([Bench.tag(0, 1, 0)])))
+    #expect(step.effects.contains(.deletionDecided(3, .decided([.accepted(1)], blocksMasked: 3))))
     let state = bench.coordinator.state
     let masked = state.plan.allSlots.filter { state.block(at: $0) == nil }
     #expect(masked == state.plan.slots(dependingOn: SliceLocation(shard: 0, slice: 1)))
@@ -130,12 +139,14 @@ struct Bench {
   func outcomes() throws {
     var bench = try Bench()
     let (known, stranger) = (Bench.tag(0, 0, 0), RecordTag(SHA256.hash([0])))
-    let first = bench.handle(.deletionRequested(token: 1, [known, stranger, known]))
+    let first = bench.handle(.deletionRequested(token: 1, Bench.wish([known, stranger, known])))
     #expect(
       first.effects.contains(
-        .deletionDecided(1, [.accepted(1), .unknown, .duplicate(of: 1)], blocksMasked: 0)))
-    let second = bench.handle(.deletionRequested(token: 2, [known]))
-    #expect(second.effects.contains(.deletionDecided(2, [.duplicate(of: 1)], blocksMasked: 0)))
+        .deletionDecided(1, .decided([.accepted(1), .unknown, .duplicate(of: 1)], blocksMasked: 0)))
+    )
+    let second = bench.handle(.deletionRequested(token: 2, Bench.wish([known])))
+    #expect(
+      second.effects.contains(.deletionDecided(2, .decided([.duplicate(of: 1)], blocksMasked: 0))))
     #expect(second.entries.isEmpty, "a repeated request is no new fact")
   }
 
@@ -148,7 +159,7 @@ struct Bench {
     let (key, lease) = try #require(bench.coordinator.leases.first)
     let slice = bench.coordinator.state.plan.slicesRead(by: lease.slot)[0]
     let step = bench.handle(
-      .deletionRequested(token: 1, [Bench.tag(lease.slot.shard, slice, 1)]))
+      .deletionRequested(token: 1, Bench.wish([Bench.tag(lease.slot.shard, slice, 1)])))
     #expect(step.effects.contains(.cancel(WorkerID(1), lease.epoch)))
     let late = bench.handle(.uploaded(WorkerID(1), Bench.upload(key, lease.epoch)))
     #expect(late.effects.contains(.refused(WorkerID(1), lease.epoch, .staleLease)))
@@ -161,7 +172,7 @@ struct Bench {
     bench.join(1)
     bench.join(2)
     bench.trainAll()
-    bench.handle(.deletionRequested(token: 1, [Bench.tag(1, 0, 2)]))
+    bench.handle(.deletionRequested(token: 1, Bench.wish([Bench.tag(1, 0, 2)])))
     #expect(bench.coordinator.state.deletions[0].purgedAt == nil)
     bench.handle(.purgeFinished(throughDeletion: 1))
     bench.handle(.purgeConfirmed(WorkerID(1), throughDeletion: 1))
@@ -185,7 +196,7 @@ struct Bench {
     var bench = try Bench(policy)
     bench.join(1)
     bench.trainAll()
-    bench.handle(.deletionRequested(token: 1, [Bench.tag(0, 0, 0)]))
+    bench.handle(.deletionRequested(token: 1, Bench.wish([Bench.tag(0, 0, 0)])))
     bench.handle(.ticked, after: wait)
     #expect(!bench.coordinator.leases.isEmpty == repairs)
     bench.handle(.trainingRequested)
@@ -293,9 +304,9 @@ struct Bench {
       case 1: bench.handle(.workerLeft(id))
       case 2, 3: bench.handle(.workRequested(id))
       case 4:
-        let tags = bench.coordinator.state.records.keys.sorted()
+        let tags = bench.coordinator.state.records.tags.sorted()
         if let tag = tags.randomElement(using: &generator), step % 4 == 0 {
-          bench.handle(.deletionRequested(token: step, [tag]))
+          bench.handle(.deletionRequested(token: step, Bench.wish([tag])))
         }
       case 5: bench.handle(.ticked, after: Milliseconds.random(in: 0...20_000, using: &generator))
       case 6:
@@ -315,6 +326,7 @@ struct Bench {
       }
       let state = bench.coordinator.state
       try #require(try bench.replayed() == state)
+      try #require(try RunState(encoded: state.encoded) == state)
       for prefix in state.servingView() {
         for (index, artifact) in prefix.artifacts.enumerated() {
           let slot = BlockSlot(shard: prefix.shard, sequence: prefix.sequence, stage: index + 1)
@@ -324,7 +336,7 @@ struct Bench {
       }
       let holders = bench.coordinator.leases.values.map(\.worker)
       try #require(Set(holders).count == holders.count, "a worker holds two leases")
-      try #require(Set(state.records.keys).isDisjoint(with: state.deletedTags.keys))
+      try #require(Set(state.records.tags).isDisjoint(with: state.deletedTags.keys))
     }
   }
 }

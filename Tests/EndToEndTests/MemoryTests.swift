@@ -37,7 +37,7 @@ import Testing
     let items = try run.delete(gone.map(\.id), wait: "purged")
     // Nothing was trained yet, so nothing may have been left to repair.
     #expect(items.count == 150)
-    #expect(items.allSatisfy { $0.state == "purged" || $0.state == "repaired" })
+    #expect(items.allSatisfy { ["purged", "repaired", "certified"].contains($0.state) })
     for process in [run.coordinator, worker] {
       let left = try scan(try #require(process), needles)
       #expect(left.status == 0, "\(left.text)\(left.errors)")

@@ -5,7 +5,8 @@ import Receipts
 
 /// A small ledger whose every byte is fixed; `Protocols/vectors` holds what follows from it.
 ///
-/// Entries: 0 deletion 1; 1 deletion 2, of three ids; 2 certificate 1; 3 deletion 3; 4 certificate 2.
+/// Entries: 0 deletion 1; 1 deletion 2, of three ids; 2 certificate 1; 3 deletion 3;
+/// 4 certificate 2.
 struct Example {
   static let origin = "wordnet10"
   static let ids = ["record 17", "record 4", "record 2"].map { Array($0.utf8) }

@@ -43,7 +43,8 @@ import Testing
     rules["ServiceSupport"] = Rule(
       core.union(["SystemIO", "Datasets", "ModelFormats"]), systems: shellSystems)
     let services = shell.subtracting(["CoordinatorService", "WorkerService"]).union(core)
-    rules["CoordinatorService"] = Rule(services.union(["ModelFormats"]), systems: shellSystems)
+    rules["CoordinatorService"] = Rule(
+      services.union(["ModelFormats", "Receipts"]), systems: shellSystems)
     rules["WorkerService"] = Rule(services.union(numeric), systems: shellSystems)
 
     // Documents for people outside the run: what they say follows from the ledger alone.

@@ -1,0 +1,155 @@
+import ByteCoding
+import Hashing
+import Ledger
+import Unlearning
+
+extension CanonicalReader {
+  package mutating func readDigest() throws(DecodingFailure) -> Digest {
+    Digest(try readRaw(byteCount: Digest.byteCount))!
+  }
+
+  package mutating func readMilliseconds() throws(DecodingFailure) -> Milliseconds {
+    Milliseconds(bitPattern: try readInteger())
+  }
+
+  mutating func readIngestedRecord() throws(DecodingFailure) -> IngestedRecord {
+    IngestedRecord(
+      tag: try readTag(), digest: try readDigest(), payload: LookupTag(try readInteger()),
+      subject: try readOptional { (reader) throws(DecodingFailure) in
+        LookupTag(try reader.readInteger())
+      })
+  }
+
+  mutating func readCommittedBlock() throws(DecodingFailure) -> CommittedBlock {
+    CommittedBlock(
+      key: BlockKey(try readDigest()), slot: try readSlot(), artifact: try readDigest(),
+      byteCount: try readInteger(), worker: try readString(), work: try readWork(),
+      at: try readMilliseconds())
+  }
+
+  mutating func readDeletionRequest() throws(DecodingFailure) -> AcceptedDeletion {
+    AcceptedDeletion(
+      number: try readInteger(),
+      tags: try readArray { (reader) throws(DecodingFailure) in try reader.readTag() },
+      commitments: try readArray { (reader) throws(DecodingFailure) in try reader.readDigest() },
+      masked: try readArray { (reader) throws(DecodingFailure) in
+        MaskedBlock(place: try reader.readSlot().place, commitment: try reader.readDigest())
+      },
+      at: try readMilliseconds(), due: try readMilliseconds(),
+      requestKey: try readOptional { (reader) throws(DecodingFailure) in
+        try reader.readDigest()
+      },
+      requestFingerprint: try readDigest())
+  }
+
+  mutating func readErasure() throws(DecodingFailure) -> [ErasureClaim] {
+    try readArray { (reader) throws(DecodingFailure) in
+      let location = try reader.readString()
+      guard let level = ErasureLevel(rawValue: try reader.readString()),
+        ErasureClaim.isLocation(location)
+      else {
+        throw .invalid(what: "erasure level", atByte: 0)
+      }
+      return ErasureClaim(location: location, level: level)
+    }
+  }
+
+  mutating func readCopy() throws(DecodingFailure) -> OutsideCopy {
+    guard let kind = OutsideCopy.Kind(rawValue: try readInteger()) else {
+      throw .invalid(what: "kind of copy", atByte: 0)
+    }
+    return OutsideCopy(
+      kind: kind, path: try readString(),
+      artifacts: try readArray { (reader) throws(DecodingFailure) in try reader.readDigest() },
+      at: try readMilliseconds())
+  }
+
+  mutating func readTag() throws(DecodingFailure) -> RecordTag { RecordTag(try readDigest()) }
+
+  mutating func readLocation() throws(DecodingFailure) -> SliceLocation {
+    SliceLocation(
+      shard: Int(try readInteger(UInt32.self)), slice: Int(try readInteger(UInt32.self)))
+  }
+
+  package mutating func readSlot() throws(DecodingFailure) -> BlockSlot {
+    BlockSlot(
+      shard: Int(try readInteger(UInt32.self)), sequence: Int(try readInteger(UInt32.self)),
+      stage: Int(try readInteger(UInt32.self)))
+  }
+
+  package mutating func readWork() throws(DecodingFailure) -> TrainingWork {
+    TrainingWork(
+      steps: try readInteger(), examples: try readInteger(), seconds: try readDouble(),
+      gemmSeconds: try readDouble(), finalLoss: try readDouble())
+  }
+}
+
+extension CanonicalWriter {
+  package mutating func write(_ digest: Digest) { writeRaw(digest.bytes) }
+
+  package mutating func write(_ time: Milliseconds) { write(UInt64(bitPattern: time)) }
+
+  mutating func write(_ location: SliceLocation) {
+    write(UInt32(location.shard))
+    write(UInt32(location.slice))
+  }
+
+  package mutating func write(_ slot: BlockSlot) {
+    write(UInt32(slot.shard))
+    write(UInt32(slot.sequence))
+    write(UInt32(slot.stage))
+  }
+
+  package mutating func write(_ work: TrainingWork) {
+    write(work.steps)
+    write(work.examples)
+    write(work.seconds)
+    write(work.gemmSeconds)
+    write(work.finalLoss)
+  }
+
+  mutating func write(_ record: IngestedRecord) {
+    write(record.tag.digest)
+    write(record.digest)
+    write(record.payload.value)
+    write(record.subject) { $0.write($1.value) }
+  }
+
+  mutating func write(_ block: CommittedBlock) {
+    write(block.key.digest)
+    write(block.slot)
+    write(block.artifact)
+    write(block.byteCount)
+    write(block.worker)
+    write(block.work)
+    write(block.at)
+  }
+
+  mutating func write(_ request: AcceptedDeletion) {
+    write(request.number)
+    write(request.tags) { $0.write($1.digest) }
+    write(request.commitments) { $0.write($1) }
+    write(request.masked) {
+      $0.write(BlockSlot($1.place))
+      $0.write($1.commitment)
+    }
+    write(request.at)
+    write(request.due)
+    write(request.requestKey) { $0.write($1) }
+    write(request.requestFingerprint)
+  }
+
+  mutating func write(_ erasure: [ErasureClaim]) {
+    write(erasure) {
+      $0.write($1.location)
+      $0.write($1.level.rawValue)
+    }
+  }
+
+  mutating func write(_ copy: OutsideCopy) {
+    write(copy.kind.rawValue)
+    write(copy.path)
+    write(copy.artifacts) { $0.write($1) }
+    write(copy.at)
+  }
+}

@@ -1,0 +1,211 @@
+import ByteCoding
+import Hashing
+import Ledger
+import Unlearning
+
+extension RunState {
+  /// The whole state in canonical encoding; what a journal snapshot holds.
+  ///
+  /// Everything that follows from something else (keys, indexes, ledger leaves) is left out and
+  /// computed again, so that a snapshot cannot say two things.
+  package var encoded: [UInt8] {
+    var writer = CanonicalWriter()
+    writer.write("lethe-run-state-1")
+    run.encode(into: &writer)
+    writer.write(term)
+    writer.write(numericClass) { $0.write($1) }
+    writer.write(isTrainingRequested)
+    writer.write(repairRequestedAt) { $0.write($1) }
+    writer.write(records.tags.sorted()) { writer, tag in
+      let record = records[tag]!
+      writer.write(record.location)
+      writer.write(
+        IngestedRecord(
+          tag: tag, digest: record.digest, payload: record.payload, subject: record.subject))
+    }
+    writer.write(deletions) { writer, deletion in
+      writer.write(deletion.request)
+      writer.write(deletion.locations) { $0.write($1) }
+      for time in [deletion.purgedAt, deletion.repairedAt, deletion.certifiedAt] {
+        writer.write(time) { $0.write($1) }
+      }
+      writer.write(deletion.replacements) {
+        $0.write(BlockSlot($1.place))
+        $0.write($1.key)
+        $0.write($1.artifact)
+      }
+      writer.write(deletion.erasure)
+    }
+    writer.write(ledger.leaves) { writer, leaf in
+      switch leaf {
+      case .deletion(let number):
+        writer.write(UInt8(0))
+        writer.write(number)
+      case .certificate(let number):
+        writer.write(UInt8(1))
+        writer.write(number)
+      }
+    }
+    writer.write(ledger.lostEntryCount)
+    writer.write(blocks.values.sorted { $0.key < $1.key }) { $0.write($1) }
+    writer.write(standing.sorted { $0.key < $1.key }) {
+      $0.write($1.key)
+      $0.write($1.value.digest)
+    }
+    writer.write(maskedSince.sorted { $0.key < $1.key }) {
+      $0.write($1.key)
+      $0.write($1.value)
+    }
+    writer.write(withdrawals.sorted { $0.key < $1.key }) {
+      $0.write($1.key)
+      $0.write($1.value.cause.rawValue)
+      $0.write($1.value.at)
+    }
+    writer.write(quarantinedKeys.sorted()) { $0.write($1.digest) }
+    writer.write(slicesToPurge.sorted()) { $0.write($1) }
+    writer.write(artifactsToPurge.sorted()) { $0.write($1) }
+    writer.write(copies.values.sorted { $0.path < $1.path }) { $0.write($1) }
+    return writer.bytes
+  }
+
+  /// Reads back what `encoded` wrote; keys are refreshed.
+  package init(encoded bytes: [UInt8]) throws {
+    var reader = CanonicalReader(bytes)
+    guard try reader.readString() == "lethe-run-state-1" else {
+      throw DecodingFailure.invalid(what: "snapshot format", atByte: 0)
+    }
+    try self.init(RunDescription(from: &reader))
+    term = try reader.readInteger()
+    numericClass = try reader.readOptional { (reader) throws(DecodingFailure) in
+      try reader.readString()
+    }
+    isTrainingRequested = try reader.readBool()
+    repairRequestedAt = try reader.readOptional { (reader) throws(DecodingFailure) in
+      try reader.readMilliseconds()
+    }
+    try readRecords(&reader)
+    try readDeletions(&reader)
+    try readBlocks(&reader)
+    copies = Dictionary(
+      uniqueKeysWithValues: try reader.readArray { (reader) throws(DecodingFailure) in
+        try reader.readCopy()
+      }.map { ($0.path, $0) })
+    try reader.finish()
+    refreshKeys()
+  }
+
+  private mutating func readRecords(_ reader: inout CanonicalReader) throws(DecodingFailure) {
+    let listed = try reader.readArray {
+      (reader) throws(DecodingFailure) -> (SliceLocation, IngestedRecord) in
+      (try readPlace(&reader), try reader.readIngestedRecord())
+    }
+    var digests: [SliceLocation: [Digest]] = [:]
+    for (location, record) in listed {
+      records.insert(
+        record.tag,
+        LiveRecord(
+          location: location, digest: record.digest, payload: record.payload,
+          subject: record.subject))
+      digests[location, default: []].append(record.digest)
+    }
+    records.indexDuplicates()
+    for (location, added) in digests { slices[location.shard][location.slice].insert(added) }
+  }
+
+  /// A location inside this run's plan.
+  private func readPlace(_ reader: inout CanonicalReader) throws(DecodingFailure) -> SliceLocation {
+    let location = try reader.readLocation()
+    guard (0..<plan.shardCount).contains(location.shard),
+      (0..<plan.sliceCount).contains(location.slice)
+    else { throw .invalid(what: "slice", atByte: 0) }
+    return location
+  }
+
+  private mutating func readDeletions(_ reader: inout CanonicalReader) throws(DecodingFailure) {
+    deletions = try reader.readArray { (reader) throws(DecodingFailure) in
+      let request = try reader.readDeletionRequest()
+      var deletion = Deletion(
+        request,
+        locations: try reader.readArray { (reader) throws(DecodingFailure) in
+          try reader.readLocation()
+        })
+      func time() throws(DecodingFailure) -> Milliseconds? {
+        try reader.readOptional { (reader) throws(DecodingFailure) in
+          try reader.readMilliseconds()
+        }
+      }
+      deletion.purgedAt = try time()
+      deletion.repairedAt = try time()
+      deletion.certifiedAt = try time()
+      deletion.replacements = try reader.readArray { (reader) throws(DecodingFailure) in
+        ReplacementBlock(
+          place: try reader.readSlot().place, key: try reader.readDigest(),
+          artifact: try reader.readDigest())
+      }
+      deletion.erasure = try reader.readErasure()
+      return deletion
+    }
+    for deletion in deletions {
+      for tag in deletion.tags { deletedTags[tag] = deletion.number }
+      if let key = deletion.requestKey { requests[key] = deletion.number }
+      if deletion.certifiedAt == nil { openDeletions.append(deletion.number) }
+    }
+    for leaf in try reader.readArray(each: { (reader) throws(DecodingFailure) in
+      (try reader.readInteger(UInt8.self), try reader.readInteger(UInt64.self))
+    }) {
+      guard (1...UInt64(deletions.count)).contains(leaf.1) else {
+        throw .invalid(what: "ledger entry", atByte: 0)
+      }
+      let deletion = deletion(leaf.1)
+      switch leaf.0 {
+      case 0: ledger.append(.deletion(leaf.1), deletion.ledgerEntry)
+      default:
+        guard let entry = deletion.certificateEntry else {
+          throw .invalid(what: "certificate", atByte: 0)
+        }
+        ledger.append(.certificate(leaf.1), entry)
+      }
+    }
+    ledger.lostEntryCount = try reader.readInteger()
+  }
+
+  private mutating func readBlocks(_ reader: inout CanonicalReader) throws(DecodingFailure) {
+    for block in try reader.readArray(each: { (reader) throws(DecodingFailure) in
+      try reader.readCommittedBlock()
+    }) {
+      blocks[block.key] = block
+      artifactUses[block.artifact, default: 0] += 1
+    }
+    for (slot, key) in try reader.readArray(each: { (reader) throws(DecodingFailure) in
+      (try reader.readSlot(), BlockKey(try reader.readDigest()))
+    }) { standing[slot] = key }
+    for (slot, at) in try reader.readArray(each: { (reader) throws(DecodingFailure) in
+      (try reader.readSlot(), try reader.readMilliseconds())
+    }) { maskedSince[slot] = at }
+    for (slot, withdrawal) in try reader.readArray(each: {
+      (reader) throws(DecodingFailure) -> (BlockSlot, Withdrawal) in
+      let slot = try reader.readSlot()
+      guard let cause = Withdrawal.Cause(rawValue: try reader.readInteger()) else {
+        throw .invalid(what: "withdrawal", atByte: 0)
+      }
+      return (slot, Withdrawal(cause: cause, at: try reader.readMilliseconds()))
+    }) { withdrawals[slot] = withdrawal }
+    quarantinedKeys = Set(
+      try reader.readArray { (reader) throws(DecodingFailure) in
+        BlockKey(try reader.readDigest())
+      })
+    slicesToPurge = Set(
+      try reader.readArray { (reader) throws(DecodingFailure) in try reader.readLocation() })
+    artifactsToPurge = Set(
+      try reader.readArray { (reader) throws(DecodingFailure) in try reader.readDigest() })
+  }
+}
+
+extension Deletion {
+  /// The part of a deletion that its journal entry held.
+  var request: AcceptedDeletion {
+    AcceptedDeletion(
+      number: number, tags: tags, commitments: commitments, masked: masked, at: acceptedAt,
+      due: due, requestKey: requestKey, requestFingerprint: requestFingerprint)
+  }
+}

@@ -1,0 +1,237 @@
+import CoordinatorAPI
+import CoordinatorCore
+import Hashing
+import Ledger
+import ServiceSupport
+import Storage
+import SystemIO
+import Unlearning
+
+/// A request's ids with what the run knows of them.
+private struct Selection {
+  /// As the client wrote them, and then those that a subject or a payload led to.
+  var texts: [String]
+  /// `nil` where the text cannot be an id.
+  var ids: [RecordID?]
+}
+
+extension CoordinatorService {
+  private static let maximumIDCount = 100_000
+
+  /// Masks records: returns once the deletion is durable and nothing serves what it touched.
+  func delete(_ request: CoordinatorAPI.DeletionRequest, idempotencyKey: String?) throws
+    -> DeletionResponse
+  {
+    let start = SystemClock.seconds
+    let selection = try select(request)
+    let policy = try request.deadline.map { text in
+      guard let policy = DeadlinePolicy(text) else {
+        throw APIFailure(400, "\"\(text)\" is no deadline", try: "write gdpr, ccpa or days:N")
+      }
+      return policy
+    }
+    let key = idempotencyKey ?? request.idempotencyKey
+    let valid = selection.ids.compactMap { $0 }
+    let tags = valid.map(directory.tag)
+    let duplicates = loop.inspect { coordinator in
+      tags.map { coordinator.state.records.duplicates(of: $0).count }
+    }
+    let salt = Digest(SystemRandom.bytes(count: Digest.byteCount))!
+    let due = (policy ?? deadline).due(acceptedAt: SystemClock.wallMilliseconds)
+    let wish = DeletionWish(
+      tags: tags,
+      commitments: valid.map { id in
+        IDCommitment.commitment(
+          salt: IDCommitment.salt(deletionSalt: salt, id: id.bytes), id: id.bytes)
+      },
+      salt: salt, due: due, requestKey: key.map(directory.requestKey),
+      expectedPlan: try request.expectedPlan.map { text in
+        guard let digest = Digest(hex: text) else {
+          throw APIFailure(400, "expectedPlan is not a plan's fingerprint")
+        }
+        return digest
+      })
+    let outcomes: [DeletionOutcome]
+    let blocksMasked: Int
+    switch decide(wish) {
+    case .decided(let decided, let masked): (outcomes, blocksMasked) = (decided, masked)
+    case .planIsStale:
+      throw APIFailure(
+        409, "the run has changed since the plan was made; nothing was deleted",
+        try: "make a new plan with --dry-run")
+    case .keyIsTaken:
+      throw APIFailure(
+        422, "the idempotency key belongs to a request for other records; nothing was deleted",
+        try: "use a fresh key for every request")
+    }
+    let milliseconds = (SystemClock.seconds - start) * 1000
+    let numbers = Set(outcomes.compactMap(\.deletion))
+    let states = loop.inspect { coordinator in
+      Dictionary(
+        uniqueKeysWithValues: numbers.map { number in
+          let deletion = coordinator.state.deletion(number)
+          return (number, (state: deletion.state.rawValue, due: deletion.due))
+        })
+    }
+    var next = zip(outcomes, duplicates).makeIterator()
+    return DeletionResponse(
+      requests: zip(selection.texts, selection.ids).map { text, id in
+        guard id != nil, let (outcome, duplicates) = next.next() else {
+          return DeletionResponse.Item(
+            id: text, outcome: .invalid, state: "rejected", blocksMasked: 0,
+            acknowledgedAfterMs: milliseconds, deletion: nil)
+        }
+        let state = outcome.deletion.flatMap { states[$0] }
+        var masked = 0
+        if case .accepted = outcome { masked = blocksMasked }
+        return DeletionResponse.Item(
+          id: text, outcome: outcome.word, state: state?.state ?? "rejected",
+          blocksMasked: masked, acknowledgedAfterMs: milliseconds, deletion: outcome.deletion,
+          duplicatesElsewhere: duplicates, due: state.map { Timestamp.text($0.due) })
+      })
+  }
+
+  /// What a request would do.
+  func plan(_ request: CoordinatorAPI.DeletionRequest) throws -> DeletionPlanReport {
+    let selection = try select(request)
+    let tags = selection.ids.map { $0.map(directory.tag) }
+    return loop.inspect { coordinator in
+      let state = coordinator.state
+      let plan = state.deletionPlan(for: tags.compactMap { $0 })
+      let isLive = tags.map { $0.map { state.records[$0] != nil } ?? false }
+      func texts(_ live: Bool) -> [String] {
+        zip(selection.texts, isLive).filter { $0.1 == live }.map(\.0)
+      }
+      return DeletionPlanReport(
+        ids: texts(true), unknown: texts(false), blocksMasked: plan.maskedSlots.count,
+        shards: plan.shards.map {
+          DeletionPlanReport.Shard(
+            shard: $0.shard, depthBefore: $0.depthBefore, depthAfter: $0.depthAfter)
+        }, stagePasses: plan.stagePasses, secondsToRepair: coordinator.secondsToRepair(plan),
+        fingerprint: plan.fingerprint.hex)
+    }
+  }
+
+  /// The ids a request names, by themselves, by their subject, or as duplicates of the others.
+  private func select(_ request: CoordinatorAPI.DeletionRequest) throws -> Selection {
+    var selection = Selection(texts: request.ids, ids: request.ids.map { try? RecordID($0) })
+    if let text = request.subject {
+      guard let subject = try? RecordID(text) else {
+        throw APIFailure(400, "the subject is empty, too long or holds control characters")
+      }
+      let tag = directory.subjectTag(subject)
+      let tags = loop.inspect { $0.state.records.tags(ofSubject: tag) }
+      try add(tags, to: &selection) { $0.subject == subject }
+    }
+    if request.duplicates == true {
+      let named = Set(selection.ids.compactMap { $0 }.map(directory.tag))
+      let tags = loop.inspect { coordinator in
+        (
+          named.reduce(into: Set<RecordTag>()) {
+            $0.formUnion(coordinator.state.records.duplicates(of: $1))
+          }, named.filter { coordinator.state.records[$0] != nil }
+        )
+      }
+      var payloads: Set<Digest> = []
+      try visit(tags.1) { payloads.insert($0.payloadDigest) }
+      try add(tags.0.subtracting(named), to: &selection) { payloads.contains($0.payloadDigest) }
+    }
+    guard !selection.ids.isEmpty else {
+      throw request.subject == nil
+        ? APIFailure(400, "no id was given")
+        : APIFailure(404, "no live record has this subject")
+    }
+    guard selection.ids.count <= Self.maximumIDCount else {
+      throw APIFailure(413, "more than \(Self.maximumIDCount) ids", try: "send them in parts")
+    }
+    return selection
+  }
+
+  private func add(
+    _ tags: Set<RecordTag>, to selection: inout Selection, where isMeant: (Record) -> Bool
+  ) throws {
+    let known = Set(selection.ids.compactMap { $0 })
+    var found: [RecordID] = []
+    // Tags are looked up by a short hash; the records themselves decide.
+    try visit(tags) { if isMeant($0), !known.contains($0.id) { found.append($0.id) } }
+    for id in found.sorted() {
+      selection.texts.append(id.text)
+      selection.ids.append(id)
+    }
+  }
+
+  /// Reads the records behind tags from their slices' files.
+  private func visit(_ tags: Set<RecordTag>, _ body: (Record) -> Void) throws {
+    let locations = loop.inspect { coordinator in
+      Set(tags.compactMap { coordinator.state.records[$0]?.location }).sorted()
+    }
+    try directory.readers.reading {
+      for location in locations {
+        for record in try directory.readSlice(location)
+        where tags.contains(directory.tag(record.id)) { body(record) }
+      }
+    }
+  }
+
+  private func decide(_ wish: DeletionWish) -> DeletionDecision {
+    let decision = Promise<DeletionDecision>()
+    let token = decisions.withLock { decisions in
+      decisions.last += 1
+      decisions.waiting[decisions.last] = decision
+      return decisions.last
+    }
+    loop.post(.deletionRequested(token: token, wish))
+    return decision.wait()
+  }
+
+  func deletionList() -> DeletionList {
+    let now = SystemClock.wallMilliseconds
+    return DeletionList(
+      deletions: loop.inspect { $0.state.deletions }.map { deletion in
+        DeletionList.Item(
+          deletion: deletion.number, records: deletion.tags.count, state: deletion.state.rawValue,
+          blocksMasked: deletion.masked.count, maskedAt: Timestamp.text(deletion.acceptedAt),
+          purgedAt: deletion.purgedAt.map(Timestamp.text),
+          repairedAt: deletion.repairedAt.map(Timestamp.text),
+          certifiedAt: deletion.certifiedAt.map(Timestamp.text),
+          due: Timestamp.text(deletion.due),
+          isOverdue: deletion.certifiedAt == nil && deletion.due < now)
+      })
+  }
+}
+
+extension DeletionOutcome {
+  /// The deletion that took the record.
+  var deletion: UInt64? {
+    switch self {
+    case .accepted(let number), .duplicate(let number): number
+    case .unknown: nil
+    }
+  }
+
+  var word: DeletionResponse.Item.Outcome {
+    switch self {
+    case .accepted: .accepted
+    case .duplicate: .duplicate
+    case .unknown: .unknown
+    }
+  }
+}
+
+extension Coordinator {
+  /// How long the training that a plan asks for takes all workers, at the speeds measured so far.
+  func secondsToRepair(_ plan: DeletionPlan) -> Double? {
+    var speeds: [Int: Double] = [:]
+    for (stage, works) in Dictionary(grouping: state.blocks.values, by: \.slot.stage) {
+      let seconds = works.reduce(0) { $0 + $1.work.seconds }
+      let examples = works.reduce(0) { $0 + Double($1.work.examples) }
+      if seconds > 0, examples > 0 { speeds[stage] = examples / seconds }
+    }
+    var seconds = 0.0
+    for (slot, examples) in plan.examples where examples > 0 {
+      guard let speed = speeds[slot.stage] else { return nil }
+      seconds += Double(examples) / speed
+    }
+    return seconds / Double(max(workers.keys.count { canTrain($0) }, 1))
+  }
+}

@@ -1,0 +1,97 @@
+import CoordinatorAPI
+import CoordinatorCore
+import Hashing
+import Ledger
+import Receipts
+import ServiceSupport
+import Storage
+import Unlearning
+
+extension CoordinatorService {
+  /// The ledger's head as a text that an operator signs and others compare.
+  func checkpoint() -> Checkpoint {
+    loop.inspect { coordinator in
+      let head = coordinator.state.ledger.head
+      return Checkpoint(origin: coordinator.state.origin, size: head.size, root: head.root)
+    }
+  }
+
+  /// The receipt of a deleted record, against the ledger as it is now.
+  func receipt(ofID text: String) throws -> [UInt8] {
+    guard let id = try? RecordID(text) else {
+      throw APIFailure(400, "the id is empty, too long or holds control characters")
+    }
+    let tag = directory.tag(id)
+    let found = loop.inspect { coordinator -> (Deletion, DeletionLedger, String)? in
+      let state = coordinator.state
+      return state.deletedTags[tag].map { (state.deletion($0), state.ledger, state.origin) }
+    }
+    guard let (deletion, ledger, origin) = found else {
+      throw APIFailure(
+        404, "no deletion of this id is known",
+        try: "lethe lineage record ID tells whether it lives")
+    }
+    guard let salt = try SaltStore.read(directory.saltPath)[deletion.number] else {
+      throw APIFailure(
+        410, "the salt of deletion \(deletion.number) was erased; its commitments cannot be opened",
+        try: "the ledger's own entry stays provable: lethe ledger prove")
+    }
+    guard case .deletion(let entry) = deletion.ledgerEntry,
+      let index = ledger.leaves.firstIndex(of: .deletion(deletion.number))
+    else { throw APIFailure(500, "the ledger has no entry of deletion \(deletion.number)") }
+    var certificate: Receipt.Placed<CertificateEntry>?
+    if case .certificate(let entry)? = deletion.certificateEntry,
+      let index = ledger.leaves.firstIndex(of: .certificate(deletion.number))
+    {
+      certificate = Receipt.Placed(entry, at: index)
+    }
+    return try Receipt.make(
+      origin: origin, ledger: ledger.tree, deletion: Receipt.Placed(entry, at: index),
+      certificate: certificate, deletionSalt: salt, id: id.bytes,
+      commitments: deletion.commitments, masked: deletion.masked,
+      replacements: certificate == nil ? [] : deletion.replacements
+    ).bytes
+  }
+
+  /// `from=N`: that the ledger only grew since it had N entries; `entry=N`: that it holds entry N.
+  func ledgerProof(_ query: [String: String]) throws -> [UInt8] {
+    let (ledger, deletions, origin) = loop.inspect {
+      ($0.state.ledger, $0.state.deletions, $0.state.origin)
+    }
+    let size = ledger.leaves.count
+    if let text = query["from"] {
+      guard let old = Int(text), (0...size).contains(old) else {
+        throw APIFailure(400, "from is not between 0 and \(size)")
+      }
+      return LedgerProof.consistency(origin: origin, ledger: ledger.tree, from: old).bytes
+    }
+    guard let text = query["entry"], let index = Int(text), (0..<size).contains(index) else {
+      throw APIFailure(
+        400, "the ledger has the entries 0 to \(size - 1)", try: "give from or entry")
+    }
+    let entry: LedgerEntry? =
+      switch ledger.leaves[index] {
+      case .deletion(let number): deletions[Int(number) - 1].ledgerEntry
+      case .certificate(let number): deletions[Int(number) - 1].certificateEntry
+      }
+    return LedgerProof.inclusion(
+      origin: origin, ledger: ledger.tree, index: index, entry: entry
+    ).bytes
+  }
+}
+
+extension RunState {
+  /// The first line of every checkpoint: which ledger this is, whoever shows it.
+  ///
+  /// The run's name, and the first digits of a hash of the key that places its records, as two runs
+  /// may share a name.
+  package var origin: String {
+    let safe = String(
+      run.name.unicodeScalars.map { scalar in
+        scalar.isASCII && (scalar.properties.isAlphabetic || scalar.properties.numericType != nil)
+          ? Character(scalar) : "-"
+      })
+    let mark = SHA256.hash(Array("lethe-origin-1".utf8) + run.partitionKey).hex.prefix(16)
+    return "lethe/\(safe)/\(mark)"
+  }
+}

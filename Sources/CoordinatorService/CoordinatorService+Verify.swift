@@ -1,0 +1,143 @@
+import CoordinatorAPI
+import CoordinatorCore
+import Hashing
+import Ledger
+import ServiceSupport
+import Storage
+import SystemIO
+import Unlearning
+
+extension CoordinatorService {
+  /// Recomputes every key from the records on disk and every artifact's digest from its bytes.
+  func verify() -> VerificationReport { directory.readers.reading { recomputed() } }
+
+  private func recomputed() -> VerificationReport {
+    let state = loop.inspect { $0.state }
+    var problems: [String] = []
+    // A state built anew from the slice files: it shares no derived value with the running one.
+    var recomputed: [BlockSlot: BlockKey] = [:]
+    do {
+      var fresh = try RunState(state.run)
+      var slices: [IngestedSlice] = []
+      for shard in state.slices.indices {
+        for slice in state.slices[shard].indices {
+          let location = SliceLocation(shard: shard, slice: slice)
+          let records = try directory.readSlice(location)
+            .filter { state.deletedTags[directory.tag($0.id)] == nil }
+          slices.append(
+            IngestedSlice(location: location, records: records.map(directory.ingested)))
+        }
+      }
+      fresh.apply(.ingested(slices))
+      if let numericClass = state.numericClass { fresh.apply(.numericClassPinned(numericClass)) }
+      fresh.refreshKeys()
+      recomputed = fresh.expectedKeys
+    } catch {
+      problems.append("the records cannot be read: \(error)")
+    }
+    var report = VerificationReport(
+      blocksChecked: 0, keysMatch: 0, bitsChecked: 0, bitsMatch: 0, problems: [])
+    for slot in state.plan.allSlots {
+      guard let key = state.standing[slot], let block = state.blocks[key] else { continue }
+      report.blocksChecked += 1
+      let place = "shard \(slot.shard), sequence \(slot.sequence), stage \(slot.stage)"
+      if recomputed[slot] == block.key {
+        report.keysMatch += 1
+      } else {
+        problems.append("\(place): the key is not the one the records on disk give")
+      }
+      do {
+        _ = try directory.artifacts.get(block.artifact)
+      } catch {
+        problems.append("\(place): the artifact cannot be trusted: \(error)")
+      }
+    }
+    do {
+      problems += try uncataloguedFiles().map { "\($0) is in no catalogue: nothing explains it" }
+    } catch {
+      problems.append("the directory cannot be listed: \(error)")
+    }
+    report.problems = problems + loop.inspect { $0.alarms }
+    return report
+  }
+
+  func audit(_ request: AuditRequest) throws -> AuditReport {
+    guard (0...1).contains(request.share) else {
+      throw APIFailure(400, "the share is not between 0 and 1")
+    }
+    let seed = SystemRandom.bytes(count: 8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    loop.post(.auditRequested(share: request.share, seed: seed))
+    return loop.inspect { $0.audit.report }
+  }
+
+  /// Why a slot's block has been trained more than once, field by field of its key.
+  func history(of text: String) throws -> BlockHistory {
+    let coordinator = loop.inspect { $0 }
+    let state = coordinator.state
+    let slot = try slot(text, state)
+    let (word, reason) = stateWords(slot, coordinator)
+    let read = state.plan.slicesRead(by: slot)
+    let ancestors = state.plan.sequences[slot.sequence].order.prefix(slot.stage - 1)
+    var losses: [(at: Milliseconds, loss: BlockHistory.Loss)] = []
+    for deletion in state.deletions
+    where deletion.masked.contains(where: { BlockSlot($0.place) == slot }) {
+      let changed = Set(
+        deletion.locations.filter { $0.shard == slot.shard }.map(\.slice))
+      losses.append(
+        (
+          deletion.acceptedAt,
+          BlockHistory.Loss(
+            at: Timestamp.text(deletion.acceptedAt), cause: "deletion \(deletion.number)",
+            fields: fields(
+              parent: ancestors.contains { changed.contains($0) }, slices: read, changed: changed))
+        ))
+    }
+    if let withdrawal = state.withdrawals[slot] {
+      let cause = withdrawal.cause == .quarantined ? "quarantined" : "artifact lost"
+      losses.append(
+        (
+          withdrawal.at,
+          BlockHistory.Loss(
+            at: Timestamp.text(withdrawal.at), cause: cause,
+            fields: fields(parent: false, slices: read, changed: []))
+        ))
+    }
+    return BlockHistory(
+      key: state.expectedKeys[slot]?.description, shard: slot.shard, sequence: slot.sequence,
+      stage: slot.stage, state: word, reason: reason,
+      losses: losses.sorted { $0.at < $1.at }.map(\.loss))
+  }
+
+  private func fields(parent: Bool, slices: [Int], changed: Set<Int>) -> [BlockHistory.Field] {
+    let fixed = ["numericClass", "backbone", "recipe", "layers", "seed"].map {
+      BlockHistory.Field(name: $0, changed: false)
+    }
+    return fixed + [BlockHistory.Field(name: "parent", changed: parent)]
+      + slices.map { slice in
+        BlockHistory.Field(
+          name: "slice \(slice)", changed: changed.contains(slice),
+          detail: changed.contains(slice) ? "lost records" : nil)
+      }
+  }
+
+  /// A slot by `shard/sequence/stage`, or by its present key or the key's first digits.
+  private func slot(_ text: String, _ state: RunState) throws -> BlockSlot {
+    let numbers = text.split(separator: "/").compactMap { Int($0) }
+    if numbers.count == 3 {
+      let slot = BlockSlot(shard: numbers[0], sequence: numbers[1], stage: numbers[2])
+      guard (0..<state.plan.shardCount).contains(slot.shard),
+        state.plan.sequences.indices.contains(slot.sequence),
+        (1...state.plan.sliceCount).contains(slot.stage)
+      else { throw APIFailure(404, "the run has no block at \(text)") }
+      return slot
+    }
+    return try self.slot(keyPrefix: text, state)
+  }
+}
+
+extension AuditProgress {
+  var report: AuditReport {
+    AuditReport(
+      checked: checked, matched: matched, waiting: waiting.count, matchRate: matchRate)
+  }
+}
