@@ -68,7 +68,7 @@ package struct Coordinator: Sendable {
         record(.numericClassPinned(introduction.numericClass), in: &step)
       }
       workers[id] = WorkerState(introduction: introduction)
-      if let head = introduction.head, !state.ledger.extends(head), head.size > 0 {
+      if let head = introduction.head, !state.ledger.extends(head) {
         isBehind = true
         alarms.append(
           "worker \(introduction.name) has seen a ledger of \(head.size) entries that this one, of "

@@ -115,8 +115,9 @@ package struct DeletionLedger: Equatable, Sendable {
 
   package private(set) var leaves: [Leaf] = []
   package private(set) var tree = MerkleTree()
-  /// Entries known to have existed that a restore gave up, with the operator's word.
-  package var lostEntryCount: UInt64 = 0
+  /// Size up to which heads of another ledger are forgiven: an operator restored a backup although
+  /// entries up to there were known beyond it.
+  package internal(set) var forgivenSize: UInt64 = 0
 
   mutating func append(_ leaf: Leaf, _ entry: LedgerEntry) {
     leaves.append(leaf)
@@ -127,7 +128,8 @@ package struct DeletionLedger: Equatable, Sendable {
 
   /// Whether someone who saw `head` saw an earlier moment of this very ledger.
   package func extends(_ head: LedgerHead) -> Bool {
-    head.size <= UInt64(leaves.count) && tree.root(ofFirst: Int(head.size)) == head.root
+    if head.size <= forgivenSize { return true }
+    return head.size <= UInt64(leaves.count) && tree.root(ofFirst: Int(head.size)) == head.root
   }
 }
 

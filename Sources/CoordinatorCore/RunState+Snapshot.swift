@@ -46,7 +46,7 @@ extension RunState {
         writer.write(number)
       }
     }
-    writer.write(ledger.lostEntryCount)
+    writer.write(ledger.forgivenSize)
     writer.write(blocks.values.sorted { $0.key < $1.key }) { $0.write($1) }
     writer.write(standing.sorted { $0.key < $1.key }) {
       $0.write($1.key)
@@ -166,7 +166,7 @@ extension RunState {
         ledger.append(.certificate(leaf.1), entry)
       }
     }
-    ledger.lostEntryCount = try reader.readInteger()
+    ledger.forgivenSize = try reader.readInteger()
   }
 
   private mutating func readBlocks(_ reader: inout CanonicalReader) throws(DecodingFailure) {

@@ -110,7 +110,7 @@ package struct RunState: Equatable, Sendable {
     case .snapshotTaken: break
     case .copied(let copy): copies[copy.path] = copy
     case .copyRemoved(let path, _): copies[path] = nil
-    case .restored(let lost, _): ledger.lostEntryCount += lost
+    case .restored(let lost, _): ledger.forgivenSize = UInt64(ledger.leaves.count) + lost
     }
   }
 

@@ -92,10 +92,14 @@ package final class CoordinatorService: Sendable {
       processIdentifier: SystemProcess.identifier)
     try endpoint.write(to: directory.path)
     log.write("ready", "workers \(workerListener.address), http \(httpServer.address)")
-    BackgroundThread.start("ticker") { [loop] in
+    BackgroundThread.start("ticker") { [self] in
+      var shown: UInt64 = 0
       while true {
         SystemClock.sleep(seconds: 0.25)
         loop.post(.ticked)
+        let head = loop.inspect { $0.state.ledger.head }
+        if head.size > shown { for link in currentLinks { link.send(.head(head)) } }
+        shown = head.size
       }
     }
     BackgroundThread.start("housekeeper") { [self] in keepHouse() }
@@ -157,7 +161,7 @@ extension CoordinatorService {
     guard let (id, introduction) = welcome(connection) else { return connection.shutDown() }
     let link = WorkerLink(id: id, connection)
     links.withLock { $0.byID[id] = link }
-    link.send(.welcome(recipe))
+    link.send(.welcome(recipe, loop.inspect { $0.state.ledger.head }))
     loop.post(.workerJoined(id, introduction))
     log.write("worker_joined", "\(introduction.name) as \(id.number)")
     do {
@@ -217,7 +221,7 @@ extension CoordinatorService {
       loop.post(.failed(link.id, epoch: epoch, failure))
     case .forgotten(let number):
       loop.post(.purgeConfirmed(link.id, throughDeletion: number))
-    case .hello, .predictions, .predictionFailed, .welcome, .turnedAway, .lease, .cancel,
+    case .hello, .predictions, .predictionFailed, .welcome, .head, .turnedAway, .lease, .cancel,
       .uploadAccepted, .uploadRefused, .slice, .artifact, .unavailable, .forget, .predict:
       log.write("unexpected_message", "worker \(link.id.number)")
       link.close()
@@ -323,6 +327,8 @@ extension CoordinatorService {
       }
     }
   }
+
+  private var currentLinks: [WorkerLink] { links.withLock { $0.byID.values.map { $0 } } }
 
   private func link(_ id: WorkerID) -> WorkerLink? { links.withLock { $0.byID[id] } }
 }

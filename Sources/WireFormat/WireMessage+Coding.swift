@@ -18,6 +18,7 @@ extension WireMessage {
       writer.write(introduction.backbone)
       writer.write(introduction.roles.contains(.train))
       writer.write(introduction.roles.contains(.serve))
+      writer.write(introduction.head) { $0.write($1) }
     case .requestWork: type = 2
     case .heartbeat(let epoch, let progress):
       type = 3
@@ -50,9 +51,13 @@ extension WireMessage {
     case .predictionFailed(let reason):
       type = 10
       writer.write(reason)
-    case .welcome(let recipe):
+    case .welcome(let recipe, let head):
       type = 64
       writer.write(recipe.encoded)
+      writer.write(head)
+    case .head(let head):
+      type = 75
+      writer.write(head)
     case .turnedAway(let reason):
       type = 65
       writer.write(reason)
@@ -129,7 +134,9 @@ extension WireMessage {
             })
         })
     case 10: self = .predictionFailed(try reader.readString(limit: 4096))
-    case 64: self = .welcome(try TrainingRecipe(encoded: try reader.readBytes()))
+    case 64:
+      self = .welcome(
+        try TrainingRecipe(encoded: try reader.readBytes()), try reader.readHead())
     case 65: self = .turnedAway(try reader.readString(limit: 4096))
     case 66: self = .lease(epoch: try reader.readInteger(), try reader.readAssignment())
     case 67: self = .cancel(epoch: try reader.readInteger())
@@ -162,6 +169,7 @@ extension WireMessage {
           })
       }
       self = .predict(view, inputs)
+    case 75: self = .head(try reader.readHead())
     default: throw .invalid(what: "message type \(frame.type)", atByte: 0)
     }
     try reader.finish()
@@ -169,6 +177,11 @@ extension WireMessage {
 }
 
 extension CanonicalWriter {
+  fileprivate mutating func write(_ head: LedgerHead) {
+    write(head.size)
+    write(head.root)
+  }
+
   fileprivate mutating func write(_ slice: SliceReference) {
     write(UInt32(slice.location.shard))
     write(UInt32(slice.location.slice))
@@ -222,7 +235,13 @@ extension CanonicalReader {
     var roles: Set<WorkerRole> = []
     if try readBool() { roles.insert(.train) }
     if try readBool() { roles.insert(.serve) }
+    let head = try readOptional { (reader) throws(DecodingFailure) in try reader.readHead() }
     return Introduction(
-      name: name, host: host, numericClass: numericClass, backbone: backbone, roles: roles)
+      name: name, host: host, numericClass: numericClass, backbone: backbone, roles: roles,
+      head: head)
+  }
+
+  fileprivate mutating func readHead() throws(DecodingFailure) -> LedgerHead {
+    LedgerHead(size: try readInteger(), root: try readDigest())
   }
 }

@@ -22,7 +22,9 @@ package enum WireMessage: Equatable, Sendable {
   case predictionFailed(String)
 
   // Coordinator to worker.
-  case welcome(TrainingRecipe)
+  case welcome(TrainingRecipe, LedgerHead)
+  /// The ledger has grown; a worker remembers it against a coordinator that forgets.
+  case head(LedgerHead)
   case turnedAway(String)
   case lease(epoch: UInt64, BlockAssignment)
   case cancel(epoch: UInt64)
@@ -36,7 +38,7 @@ package enum WireMessage: Equatable, Sendable {
   case predict([ServedPrefix], [PredictionInput])
 
   /// Raised by one whenever a message changes; peers of another version are turned away.
-  package static let version: UInt16 = 1
+  package static let version: UInt16 = 2
 }
 
 package struct PredictionInput: Equatable, Sendable {

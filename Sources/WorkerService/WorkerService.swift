@@ -26,6 +26,8 @@ package final class WorkerService: Sendable {
   private let settings: Settings
   private let model: LoadedModel
   private let introduction: Introduction
+  /// The furthest ledger head any coordinator has shown; it outlives sessions.
+  private let seenHead = Guarded<LedgerHead?>(nil)
   private let log = Log(component: "worker")
 
   /// Loads the backbone; the numeric class is measured once, as it cannot change within a process.
@@ -48,7 +50,13 @@ package final class WorkerService: Sendable {
         pause = 0.2
         // Caches live and die with a session: whatever was deleted while this worker was away, it
         // comes back knowing nothing.
-        let session = WorkerSession(connection, model: model, introduction: introduction, log: log)
+        var introduction = introduction
+        introduction.head = seenHead.withLock { $0 }
+        let session = WorkerSession(
+          connection, model: model, introduction: introduction, log: log
+        ) { [seenHead] head in
+          seenHead.withLock { seen in if head.size >= seen?.size ?? 0 { seen = head } }
+        }
         try session.run()
         log.write("disconnected", "\(settings.coordinator)")
       } catch let refusal as TurnedAway {

@@ -40,6 +40,8 @@ final class WorkerSession: Sendable {
   private let writing = Guarded(())
   private let model: LoadedModel
   private let introduction: Introduction
+  /// Told every ledger head the coordinator shows.
+  private let noteHead: @Sendable (LedgerHead) -> Void
   private let log: Log
   private let leases = Mailbox<Lease>(limit: 4)
   private let questions = Mailbox<Question>(limit: 256)
@@ -52,7 +54,11 @@ final class WorkerSession: Sendable {
   private static let heartbeatSeconds = 5.0
   private static let answerSeconds = 60.0
 
-  init(_ connection: TCPConnection, model: LoadedModel, introduction: Introduction, log: Log) {
+  init(
+    _ connection: TCPConnection, model: LoadedModel, introduction: Introduction, log: Log,
+    noteHead: @escaping @Sendable (LedgerHead) -> Void
+  ) {
+    self.noteHead = noteHead
     self.connection = connection
     self.model = model
     self.introduction = introduction
@@ -66,7 +72,9 @@ final class WorkerSession: Sendable {
     try send(.hello(introduction))
     guard let first = try connection.readFrame(limit: Frame.maximumByteCount) else { return }
     switch try WireMessage(first) {
-    case .welcome(let recipe): start(recipe)
+    case .welcome(let recipe, let head):
+      noteHead(head)
+      start(recipe)
     case .turnedAway(let reason): throw TurnedAway(reason: reason)
     default: return log.write("unexpected_message", "before welcome")
     }
@@ -97,7 +105,9 @@ final class WorkerSession: Sendable {
     case .predict(let view, let inputs):
       let question = Question(request: request, view: view, inputs: inputs)
       if !questions.put(question) { try send(.predictionFailed("too busy"), request: request) }
-    case .uploadAccepted: break
+    case .head(let head): noteHead(head)
+    // An audit's bits came out the same.
+    case .uploadAccepted, .uploadRefused(_, .confirmed): break
     case .uploadRefused(_, let reason): log.write("upload_refused", "\(reason)")
     case .hello, .requestWork, .heartbeat, .fetchSlice, .fetchArtifact, .upload, .failed,
       .forgotten, .predictions, .predictionFailed, .welcome, .turnedAway:

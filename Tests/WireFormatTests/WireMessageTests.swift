@@ -13,7 +13,8 @@ import WireFormat
   static let messages: [WireMessage] = [
     .hello(
       Introduction(
-        name: "n", host: "h", numericClass: "c", backbone: digest, roles: [.train, .serve])),
+        name: "n", host: "h", numericClass: "c", backbone: digest, roles: [.train, .serve],
+        head: LedgerHead(size: 3, root: digest))),
     .requestWork, .heartbeat(epoch: 5, StageProgress(step: 1, totalSteps: 9)),
     .fetchSlice(reference), .fetchArtifact(digest),
     .upload(
@@ -22,7 +23,8 @@ import WireFormat
       artifact: [1, 2, 3]),
     .failed(epoch: 5, Failure(kind: .host, reason: "r")), .forgotten(throughDeletion: 7),
     .predictions([ShardedPrediction(logits: [0.5, -1])]), .predictionFailed("no"),
-    .welcome(TrainingRecipe(labels: ["a", "b"])), .turnedAway("why"),
+    .welcome(TrainingRecipe(labels: ["a", "b"]), LedgerHead(size: 4, root: digest)),
+    .head(LedgerHead(size: 5, root: digest)), .turnedAway("why"),
     .lease(
       epoch: 5,
       BlockAssignment(
