@@ -29,8 +29,8 @@ let journalCommand = Command(
       name: "salvage", summary: "write a new journal from what both copies still hold",
       discussion: """
         For a journal that a coordinator refuses to start from. Never touches the damaged one; \
-        says which entries are lost. Deletions among the lost are undone by going on from the result: \
-        compare with ledger checkpoints, and delete those records again.
+        says which entries are lost. Deletions among the lost are undone by going on from the \
+        result: compare with ledger checkpoints, and delete those records again.
         """,
       options: [
         runOption,

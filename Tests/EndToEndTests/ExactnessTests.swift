@@ -25,7 +25,8 @@ import Testing
     let before = try run.artifacts()
     let items = try run.delete(["r3", "r17", "r41"], wait: "repaired")
     #expect(items.map(\.outcome) == [.accepted, .accepted, .accepted])
-    #expect(items.allSatisfy { ["repaired", "certified"].contains($0.state) && $0.blocksMasked > 0 })
+    #expect(
+      items.allSatisfy { ["repaired", "certified"].contains($0.state) && $0.blocksMasked > 0 })
     let after = try run.artifacts()
     #expect(after != before)
     #expect(after == (try TestRun.freshArtifacts(without: ["r3", "r17", "r41"])))
