@@ -32,7 +32,7 @@ final class CoordinatorLoop: Sendable {
     /// Evaluated on the loop when its turn comes; `nil` means the event no longer makes sense.
     case event(@Sendable () -> Event?)
     case inspection(@Sendable (borrowing View) -> Void)
-    case capture(Promise<Capture>)
+    case capture(Promise<Result<Capture, SystemCallError>>)
     case saltErasure(UInt64, Promise<Bool>)
   }
 
@@ -67,10 +67,12 @@ final class CoordinatorLoop: Sendable {
   }
 
   /// Begins a new journal segment and takes the state that a snapshot in front of it must hold.
-  func capture() -> Capture {
-    let capture = Promise<Capture>()
+  ///
+  /// - Throws: Where the disk is full; the journal goes on in its present segment.
+  func capture() throws(SystemCallError) -> Capture {
+    let capture = Promise<Result<Capture, SystemCallError>>()
     work.put(.capture(capture))
-    return capture.wait()
+    return try capture.wait().get()
   }
 
   /// Forgets a deletion's salt; `false` if there was none.
@@ -125,9 +127,17 @@ final class CoordinatorLoop: Sendable {
             coordinator: coordinator, sequence: journal.sequence, syncCount: journal.syncCount,
             isOnReserve: journal.isOnReserve))
       case .capture(let capture):
-        durably { try journal.rotate() }
-        capture.fulfil(
-          Capture(state: coordinator.state, sequence: journal.sequence, chain: journal.chain))
+        durably {
+          do throws(SystemCallError) {
+            try journal.rotate()
+          } catch {
+            guard error.isDiskFull else { throw error }
+            return capture.fulfil(.failure(error))
+          }
+          capture.fulfil(
+            .success(
+              Capture(state: coordinator.state, sequence: journal.sequence, chain: journal.chain)))
+        }
       case .saltErasure(let number, let done):
         durably {
           let isKnown = try SaltStore.read(saltPath)[number] != nil

@@ -58,7 +58,7 @@ extension CoordinatorService {
   /// Writes the present state in front of a new journal segment and retires what is older.
   func snapshot() throws {
     try snapshotting.withLock { _ in
-      let capture = loop.capture()
+      let capture = try loop.capture()
       let digest = try Journal.writeSnapshot(
         capture.state.encoded, through: capture.sequence, chain: capture.chain,
         to: directory.journalFolders)

@@ -13,7 +13,9 @@ extension RunDirectory {
   /// knowing where to look for them.
   package func uncatalogued(_ state: RunState) throws -> [String] {
     var found: [String] = []
-    let fixed: Set = ["lock", "salts", "tombstone.key", "token", "endpoint.json"]
+    let fixed: Set = [
+      "lock", "salts", "salts" + SaltStore.reserveSuffix, "tombstone.key", "token", "endpoint.json",
+    ]
     let folders: Set = ["slices", "artifacts"]
     let journals = [journalFolders.0, journalFolders.1]
     for name in try FileSystem.list(path)

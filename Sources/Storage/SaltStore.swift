@@ -10,19 +10,52 @@ import SystemIO
 package final class SaltStore {
   private let path: String
   private let file: OwnedDescriptor
+  private var byteCount: Int
+
+  /// Ends the name of the file that keeps space for salts on a disk that is otherwise full.
+  package static let reserveSuffix = ".reserve"
+  private static let reserveByteCount = 256 << 10
 
   package init(_ path: String) throws(SystemCallError) {
     self.path = path
     if !FileSystem.exists(path) { try FileSystem.replace(path, with: []) }
     file = try OwnedDescriptor.openForAppending(path)
+    byteCount = try FileSystem.read(path).count
+    if byteCount > 0, try FileSystem.read(path).last != UInt8(ascii: "\n") {
+      // A crash cut a line short; its deletion never became durable.
+      byteCount = try FileSystem.read(path).lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+      try file.truncate(to: byteCount, path: path)
+    }
+    try keepReserve()
   }
 
   /// Adds salts, durable on return. After a failure the process must end, as with the journal.
   package func append(_ salts: [DeletionSalt]) throws(SystemCallError) {
     guard !salts.isEmpty else { return }
-    let text = salts.map { "\($0.deletion) \($0.salt.hex)\n" }.joined()
-    try file.write(Array(text.utf8), path: path)
+    let text = Array(salts.map { "\($0.deletion) \($0.salt.hex)\n" }.joined().utf8)
+    do throws(SystemCallError) {
+      try file.write(text, path: path)
+    } catch {
+      guard error.isDiskFull, FileSystem.exists(path + Self.reserveSuffix) else { throw error }
+      // A deletion is accepted even on a full disk: what was kept aside for it is given up now.
+      try file.truncate(to: byteCount, path: path)
+      try FileSystem.remove(path + Self.reserveSuffix)
+      try file.write(text, path: path)
+    }
+    byteCount += text.count
     try file.synchronize(path: path)
+  }
+
+  /// Keeps space aside; a disk without room for it is no reason not to start.
+  private func keepReserve() throws(SystemCallError) {
+    let reserve = path + Self.reserveSuffix
+    guard !FileSystem.exists(reserve) else { return }
+    do throws(SystemCallError) {
+      try FileSystem.replace(
+        reserve, with: [UInt8](repeating: 0, count: Self.reserveByteCount))
+    } catch {
+      guard error.isDiskFull else { throw error }
+    }
   }
 
   /// The salts in a file; lines that a crash cut short are not there.
