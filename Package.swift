@@ -26,7 +26,7 @@ let package = Package(
     .target(name: "ByteCoding", swiftSettings: strict),
     .target(name: "Hashing", dependencies: ["ByteCoding"], swiftSettings: vectorised),
     .target(name: "Unlearning", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
-    .target(name: "Ledger", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
+    .target(name: "Ledger", dependencies: ["Hashing"], swiftSettings: strict),
     .target(name: "Tokenization", swiftSettings: strict),
     .target(
       name: "Datasets", dependencies: ["Unlearning", "Hashing", "ByteCoding"],

@@ -6,7 +6,9 @@ package struct BlockPlace: Hashable, Comparable, Sendable {
   package let sequence: Int
   package let stage: Int
 
+  /// - Precondition: three numbers of 32 bits.
   package init(shard: Int, sequence: Int, stage: Int) {
+    precondition([shard, sequence, stage].allSatisfy { UInt32(exactly: $0) != nil }, "a place")
     self.shard = shard
     self.sequence = sequence
     self.stage = stage

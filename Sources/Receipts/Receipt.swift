@@ -1,11 +1,12 @@
 import Hashing
 import Ledger
 
-/// What a person who asked for a deletion is given: checkable without the run and without a network.
+/// What a person who asked for a deletion is given: checkable without the run or a network.
 ///
-/// It holds a commitment to the id, never the id. Its salt lets whoever has the receipt test guesses
-/// for that one id, so a receipt is for the person it concerns; the other ids of the same deletion
-/// stay closed. Every field follows from two ledger entries, and those from the checkpoint.
+/// It holds a commitment to the id, never the id. Its salt lets whoever has the receipt test
+/// guesses for that one id, so a receipt is for the person it concerns; the other ids of the same
+/// deletion stay closed. What it says follows from two ledger entries, and those from the
+/// checkpoint.
 ///
 /// - SeeAlso: `Protocols/receipt.md`, which draws the bytes.
 package struct Receipt: Codable, Equatable, Sendable {
@@ -26,17 +27,17 @@ package struct Receipt: Codable, Equatable, Sendable {
 
   package struct Masked: Codable, Equatable, Sendable {
     package var commitment: Digest
-    package var sequence: Int
-    package var shard: Int
-    package var stage: Int
+    package var sequence: UInt32
+    package var shard: UInt32
+    package var stage: UInt32
   }
 
   package struct Replacement: Codable, Equatable, Sendable {
     package var artifact: Digest
     package var key: Digest
-    package var sequence: Int
-    package var shard: Int
-    package var stage: Int
+    package var sequence: UInt32
+    package var shard: UInt32
+    package var stage: UInt32
   }
 
   package struct Erasure: Codable, Equatable, Sendable {
@@ -98,24 +99,29 @@ extension Receipt.Times {
 extension Receipt.Masked {
   init(_ block: MaskedBlock) {
     commitment = block.commitment
-    (shard, sequence, stage) = (block.place.shard, block.place.sequence, block.place.stage)
+    shard = UInt32(block.place.shard)
+    sequence = UInt32(block.place.sequence)
+    stage = UInt32(block.place.stage)
   }
 
   var block: MaskedBlock {
     MaskedBlock(
-      place: BlockPlace(shard: shard, sequence: sequence, stage: stage), commitment: commitment)
+      place: BlockPlace(shard: Int(shard), sequence: Int(sequence), stage: Int(stage)),
+      commitment: commitment)
   }
 }
 
 extension Receipt.Replacement {
   init(_ block: ReplacementBlock) {
     (artifact, key) = (block.artifact, block.key)
-    (shard, sequence, stage) = (block.place.shard, block.place.sequence, block.place.stage)
+    shard = UInt32(block.place.shard)
+    sequence = UInt32(block.place.sequence)
+    stage = UInt32(block.place.stage)
   }
 
   var block: ReplacementBlock {
     ReplacementBlock(
-      place: BlockPlace(shard: shard, sequence: sequence, stage: stage), key: key,
-      artifact: artifact)
+      place: BlockPlace(shard: Int(shard), sequence: Int(sequence), stage: Int(stage)),
+      key: key, artifact: artifact)
   }
 }
