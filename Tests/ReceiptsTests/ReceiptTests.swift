@@ -75,7 +75,7 @@ import Testing
       }
     }
     // The loop has to have got past the digest, or it has shown nothing.
-    #expect(resealed > 5000)
+    #expect(resealed > 3000)
   }
 
   struct Change: Sendable, CustomTestStringConvertible {
