@@ -65,7 +65,7 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "ServiceSupport",
-      dependencies: ["ModelFormats", "Datasets", "Unlearning", "Hashing", "SystemIO"],
+      dependencies: ["ModelFormats", "Datasets", "Ledger", "Unlearning", "Hashing", "SystemIO"],
       swiftSettings: strict),
     .target(name: "CoordinatorAPI", swiftSettings: strict),
     .target(

@@ -177,7 +177,9 @@ package struct Coordinator: Sendable {
     }
     let number = UInt64(state.deletions.count) + 1
     let outcomes = outcomes(of: wish.tags, number: number) { state.records[$0] != nil }
+    // In the order of the commitments, which says nothing about the order asked.
     let accepted = wish.tags.indices.filter { outcomes[$0] == .accepted(number) }
+      .sorted { wish.commitments[$0] < wish.commitments[$1] }
     guard !accepted.isEmpty else { return .decided(outcomes, blocksMasked: 0) }
     let tags = accepted.map { wish.tags[$0] }
     let masked = state.deletionPlan(for: tags).maskedSlots.map { slot in

@@ -95,7 +95,7 @@ private func verifyReceipt(_ arguments: ParsedArguments) throws -> ReceiptCheck 
       consistency: proof?.hashes)
   } catch let problem as ReceiptProblem {
     throw ServiceError(
-      .badData, "\(path) is not a valid receipt: \(problem)",
+      .badData, "\(path) is not a valid receipt: \(problem.sentence)",
       try: "ask for the receipt again, and keep the file byte for byte")
   }
   var check = ReceiptCheck(
@@ -124,7 +124,7 @@ private func readProof(_ path: String, trusted: Checkpoint?) throws -> VerifiedL
     return try LedgerProof.verify(try FileSystem.read(path), checkpoint: trusted)
   } catch let problem as LedgerProofProblem {
     throw ServiceError(
-      .badData, "\(path) is not a valid proof: \(problem)", try: "ask for it again")
+      .badData, "\(path) is not a valid proof: \(problem.sentence)", try: "ask for it again")
   }
 }
 
@@ -133,7 +133,7 @@ func readCheckpoint(_ path: String) throws -> Checkpoint {
     return try Checkpoint(text: String(decoding: try FileSystem.read(path), as: UTF8.self))
   } catch let error as LedgerTextProblem {
     throw ServiceError(
-      .badData, "\(path) is not a checkpoint: \(error)",
+      .badData, "\(path) is not a checkpoint: \(error.sentence)",
       try: "save one with lethe ledger checkpoint")
   }
 }
