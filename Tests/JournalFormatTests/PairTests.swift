@@ -45,6 +45,22 @@ import Testing
     #expect(error?.kind == .diverged)
   }
 
+  @Test("a whole file under another segment's name is no copy of that segment")
+  func misplaced() throws {
+    let chain = Self.fixture.positions[8].chain
+    let header = SegmentHeader(firstSequence: 9, chain: chain, nonce: SHA256.hash([1]))
+    let bytes = header.encoded + [UInt8](repeating: 0, count: Self.fixture.bytes.count)
+    var walk = JournalWalk(after: nil, acknowledgedThrough: 0)
+    _ = try walk.take(Self.fixture.twin, following: 9)
+    let repair = try walk.take(
+      TwinSegment(a: Self.fixture.bytes, b: bytes, firstSequence: 9), following: nil)
+    #expect(repair.rewrites.map(\.copy) == [.a])
+    let error = #expect(throws: JournalDefect.self) {
+      _ = try recover(bytes, bytes)
+    }
+    #expect(error?.kind == .headerLost)
+  }
+
   @Test("frames that are known to have been acknowledged are missed")
   func witness() throws {
     var walk = JournalWalk(after: nil, acknowledgedThrough: 9)
