@@ -321,6 +321,330 @@ def kill_command(options, folder):
         f"max {max(times) * 1000:.0f} ms"))
 
 
+# MARK: - syscalls and trace
+
+KINDS = ("write", "pwrite64", "fdatasync", "fsync", "rename", "renameat", "unlink", "openat",
+         "ftruncate", "mkdir", "flock", "sendto", "sendmsg", "pread64", "read")
+
+
+def have_strace():
+    if not shutil.which("strace") and os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "install", "-qq", "-y", "strace"], capture_output=True)
+    if not shutil.which("strace"):
+        return False
+    # Containers may forbid it.
+    return subprocess.run(
+        ["strace", "-o", os.devnull, "true"], capture_output=True).returncode == 0
+
+
+def scripted(run, prefix, ids, patience=3):
+    """Start, one deletion, its purge. What was acknowledged, and whether the process lived."""
+    acknowledged = set()
+    if run.start(prefix, timeout=15, must=False) is None:
+        return acknowledged, False
+    try:
+        answer = run.delete(ids, timeout=5)
+        acknowledged = {i for i, item in answer.items() if item["outcome"] == "accepted"}
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            if run.states() and all(state != "masked" for state in run.states()):
+                # The entry and the files behind it follow at once; give them time to be hit.
+                time.sleep(0.1)
+                break
+            time.sleep(0.01)
+    except (Unanswered, KeyError, TypeError):
+        time.sleep(0.05)
+    return acknowledged, run.coordinator.poll() is None
+
+
+def calls_by_thread(log):
+    counts = {}
+    for line in log.read_text(errors="replace").splitlines():
+        if found := re.match(r"(\d+) +([a-z0-9_]+)\(", line):
+            key = (found[2], found[1])
+            counts[key] = counts.get(key, 0) + 1
+    most = {}
+    for (name, _), count in counts.items():
+        most[name] = max(most.get(name, 0), count)
+    total = {}
+    for (name, _), count in counts.items():
+        total[name] = total.get(name, 0) + count
+    return most, total
+
+
+def template(folder):
+    run = Run(folder, [record_line(f"r{n}", n) for n in range(60)], policy="eager")
+    run.start()
+    run.kill()
+    return run
+
+
+def syscalls_command(options, folder):
+    """SIGKILL at every system call of a scripted deletion; then EIO, ENOSPC and short writes."""
+    if not have_strace():
+        print("syscalls: SKIPPED: strace cannot be installed or may not trace here")
+        return 0
+    base = template(folder / "base")
+    chance = random.Random(options.seed)
+    plain = base.copy(folder / "plain")
+    log = folder / "strace.log"
+    kinds = KINDS
+    acknowledged, lived = scripted(
+        plain, ["strace", "-D", "-f", "-o", str(log), "-e", "trace=" + ",".join(kinds)], ["r7"])
+    plain.stop()
+    if not acknowledged or not lived:
+        return report("syscalls", ["the script fails without any fault"], "")
+    time.sleep(0.3)
+    most, total = calls_by_thread(log)
+    reading = ("read", "pread64", "openat")
+    points = [(k, n, "signal=SIGKILL") for k in kinds for n in range(1, most.get(k, 0) + 1)
+              if k not in reading]
+    # Almost all reads and openings are the loader's; those of the run itself are the last ones.
+    points += [(k, n, "signal=SIGKILL") for k in reading for n in range(1, most.get(k, 0) + 1)]
+    kill_points = len(points)
+    if options.points and kill_points > options.points:
+        points = chance.sample(points, options.points)
+    writing = [(k, n) for k in kinds for n in range(1, most.get(k, 0) + 1)
+               if k not in ("read", "pread64", "sendto", "sendmsg", "flock")]
+    for fault in ("error=EIO", "error=ENOSPC"):
+        chosen = chance.sample(writing, min(options.errors, len(writing)))
+        points += [(k, n, fault) for k, n in chosen]
+    short = [(k, n) for k, n in writing if k in ("write", "pwrite64")]
+    points += [(k, n, "retval=4") for k, n in chance.sample(short, min(options.errors, len(short)))]
+    problems, tally, lock = [], {}, threading.Lock()
+
+    def count(what):
+        with lock:
+            tally[what] = tally.get(what, 0) + 1
+
+    def attempt(numbered):
+        number, (kind, when, fault) = numbered
+        label = f"{kind} {when} {fault}"
+        run = base.copy(folder / f"point-{number}")
+        try:
+            acknowledged, lived = scripted(run, [
+                "strace", "-D", "-f", "-o", os.devnull, "-e", f"trace={kind}",
+                "-e", f"inject={kind}:{fault}:when={when}"], ["r7"],
+                patience=3 if fault == "signal=SIGKILL" else 1)
+            group = fault.partition("=")[2]
+            count(f"{group} acknowledged" if acknowledged else f"{group} not acknowledged")
+            count(f"{group} went on" if lived else f"{group} ended")
+            run.kill()
+            if run.start(timeout=15, must=False) is None:
+                # A write that lied about its length is damage; refusing it aloud is right.
+                if fault == "retval=4" and "error" in run.log.read_text(errors="replace"):
+                    count("4 refused at restart")
+                    return
+                text = run.log.read_text(errors="replace")[-600:]
+                with lock:
+                    problems.append(f"{label}: no clean restart: {text}")
+                return
+            wrong = run.violations(acknowledged) if acknowledged else []
+            journal = run.journal_problem()
+            with lock:
+                problems.extend(f"{label}: {i} was acknowledged and is lost" for i in wrong)
+                if journal:
+                    problems.append(f"{label}: journal: {journal}")
+        except Unanswered as error:
+            with lock:
+                problems.append(f"{label}: no answer after a clean restart: {error}")
+        finally:
+            run.stop()
+            shutil.rmtree(run.folder, ignore_errors=True)
+
+    with ThreadPoolExecutor(options.parallel) as pool:
+        list(pool.map(attempt, enumerate(points)))
+    counted = ", ".join(f"{k} {total[k]}" for k in kinds if k in total)
+    tallied = ", ".join(f"{k} {v}" for k, v in sorted(tally.items()))
+    killed = min(kill_points, options.points or kill_points)
+    return report("syscalls", problems, (
+        f"calls of the script: {counted}; strace counts by thread: {killed} of {kill_points} kill "
+        f"points, {len(points) - killed} error points; {tallied}"))
+
+
+def trace_command(options, folder):
+    """Shows in a trace that both journal copies are synced before the reply leaves."""
+    if not have_strace():
+        print("trace: SKIPPED: strace cannot be installed or may not trace here")
+        return 0
+    run = template(folder / "base")
+    log = folder / "strace.log"
+    problems, shown = [], []
+    try:
+        run.start(["strace", "-D", "-f", "-y", "-s", "4096", "-o", str(log), "-e",
+                   "trace=fdatasync,fsync,pwrite64,read,recvfrom,recvmsg,write,sendto,sendmsg"])
+        for n in range(options.deletions):
+            run.delete([f"r{n}"])
+        time.sleep(0.5)
+    finally:
+        run.stop()
+    time.sleep(0.3)
+    # Completed calls at the line where they return; started ones at the line where they begin.
+    pending, syncs, replies, asked = {}, [], [], None
+    for number, line in enumerate(log.read_text(errors="replace").splitlines()):
+        found = re.match(r"(\d+) +(.*)", line)
+        if not found:
+            continue
+        thread, text = found[1], found[2]
+        if text.endswith("<unfinished ...>"):
+            pending[thread] = text
+        whole = text
+        if text.startswith("<... "):
+            whole = pending.pop(thread, "") + text
+        if "POST /v1/deletions" in whole and re.match(r"(read|recv)", whole):
+            asked, syncs = number, []
+        if re.match(r"f(data)?sync\(", whole) and not text.endswith("<unfinished ...>"):
+            copy = re.search(r"journal-([ab])/", whole)
+            if copy and re.search(r"= 0$", whole):
+                syncs.append((copy[1], number))
+        if re.match(r"(write|send)", text) and "acknowledgedAfterMs" in text and asked is not None:
+            replies.append(number)
+            copies = {copy for copy, at in syncs if asked < at < number}
+            if copies != {"a", "b"}:
+                problems.append(f"the reply at line {number} left after syncs of {sorted(copies)}")
+            else:
+                shown.append(f"{asked}<{min(a for c, a in syncs)}<{number}")
+            asked = None
+    if len(replies) != options.deletions:
+        problems.append(f"{len(replies)} replies were found in the trace")
+    return report("trace", problems, (
+        f"{len(replies)} replies, each sent after fdatasync of journal-a and of journal-b "
+        f"returned 0"))
+
+
+# MARK: - group and bulk
+
+
+def hammer(run, ids, clients, retry=2):
+    """Deletes single ids with many clients at once; the number acknowledged."""
+    groups = [ids[k::clients] for k in range(clients)]
+    done = [0] * clients
+
+    def work(index):
+        for i in groups[index]:
+            for _ in range(retry):
+                try:
+                    if run.delete([i])[i]["outcome"] in ("accepted", "duplicate"):
+                        done[index] += 1
+                    break
+                except Unanswered:
+                    time.sleep(0.01)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(done)
+
+
+def volley(run, ids):
+    """Sends one deletion an id, all but the last byte, then the last bytes all at once."""
+    requests = [run.request_bytes("POST", "/v1/deletions", {"ids": [i]}) for i in ids]
+    sockets = []
+    for request in requests:
+        connection = socket.create_connection(run.address, 60)
+        connection.sendall(request[:-1])
+        sockets.append(connection)
+    for connection, request in zip(sockets, requests):
+        connection.send(request[-1:])
+    accepted = 0
+    for connection in sockets:
+        with connection:
+            status, answer = read_reply(connection)
+            accepted += status == 200 and answer["requests"][0]["outcome"] == "accepted"
+    return accepted
+
+
+def group_command(options, folder):
+    """Many clients that delete at once share syncs: at least 10 acknowledgements a sync."""
+    ids = [f"r{n}" for n in range(options.size)]
+    run = Run(folder / "run", [record_line(i, n) for n, i in enumerate(ids)])
+    run.start()
+    try:
+        before, begin, accepted = run.status()["journalSyncs"], time.monotonic(), 0
+        for at in range(0, len(ids) // 2, options.clients):
+            accepted += volley(run, ids[at:min(at + options.clients, len(ids) // 2)])
+        seconds = time.monotonic() - begin
+        ratio = accepted / max(run.status()["journalSyncs"] - before, 1)
+        rest = ids[len(ids) // 2:]
+        before, begin = run.status()["journalSyncs"], time.monotonic()
+        loose = hammer(run, rest, options.clients)
+        loose_seconds = time.monotonic() - begin
+        loose_ratio = loose / max(run.status()["journalSyncs"] - before, 1)
+    finally:
+        run.stop()
+    problems = [] if ratio >= 10 else [f"only {ratio:.1f} acknowledgements a sync"]
+    if accepted + loose < len(ids):
+        problems.append(f"{len(ids) - accepted - loose} deletions were not acknowledged")
+    return report("group", problems, (
+        f"{options.clients} clients at once: {accepted} deletions, {ratio:.1f} a sync, "
+        f"{accepted / seconds:.0f}/s; clients in their own time (bound by Python): "
+        f"{loose_ratio:.1f} a sync, {loose / loose_seconds:.0f}/s"))
+
+
+def bulk_command(options, folder):
+    """One request with many ids is acknowledged in less than 2 seconds."""
+    count = options.records
+    run = Run(folder / "run", (record_line(f"r{n}", n) for n in range(count)), shape=(8, 8, 2))
+    begin = run.start(timeout=1800)
+    try:
+        ids = [f"r{n * (count // options.ids)}" for n in range(options.ids)]
+        started = time.monotonic()
+        answer = run.delete(ids, timeout=120)
+        seconds = time.monotonic() - started
+        accepted = sum(item["outcome"] == "accepted" for item in answer.values())
+        run.kill()
+        again = run.start(timeout=600)
+        lost = run.violations(ids)
+    finally:
+        run.stop()
+    problems = [f"{i} was undone" for i in lost]
+    if accepted != len(ids):
+        problems.append(f"{accepted} of {len(ids)} were accepted")
+    if seconds >= 2:
+        problems.append(f"the acknowledgement took {seconds:.2f} s")
+    return report("bulk", problems, (
+        f"{accepted} ids of {count} records acknowledged after {seconds * 1000:.0f} ms; first "
+        f"start with ingestion {begin:.1f} s, restart after SIGKILL {again:.2f} s"))
+
+
+# MARK: - replay
+
+
+def replay_command(options, folder):
+    """A start over a long journal is ready in less than 2 seconds."""
+    ids = [f"r{n}" for n in range(options.frames)]
+    run = Run(folder / "run", (record_line(i, n) for n, i in enumerate(ids)), shape=(4, 4, 2))
+    run.start(timeout=600)
+    try:
+        # Purges and housekeeping would write snapshots and retire the frames to be replayed.
+        # Both need the slices, so that they only complain while these are elsewhere.
+        slices, aside = run.directory / "slices", run.folder / "slices-aside"
+        slices.rename(aside)
+        begin = time.monotonic()
+        accepted = 0
+        for at in range(0, len(ids), 64):
+            accepted += volley(run, ids[at:at + 64])
+        building = time.monotonic() - begin
+        run.kill()
+        aside.rename(slices)
+        code, output, _ = tool(
+            "journal", "verify", "--format", "json", "--run", run.run_file)
+        entries = json.loads(output)["entries"]
+        seconds = run.start(timeout=120)
+        lost = run.violations(ids)
+    finally:
+        run.stop()
+    problems = [f"{i} was undone" for i in lost]
+    if entries < options.frames:
+        problems.append(f"the journal holds only {entries} frames")
+    if seconds >= 2:
+        problems.append(f"the start took {seconds:.2f} s")
+    return report("replay", problems, (
+        f"{entries} frames, ready after {seconds:.2f} s; {accepted} deletions in {building:.0f} s"))
+
+
 # MARK: - command line
 
 
@@ -348,6 +672,14 @@ def add_commands(commands):
 
     add("kill", kill_command, cycles=(200, "kills, half of them under each repair policy"),
         size=(750, "records of each of the two runs"))
+    add("syscalls", syscalls_command, points=(0, "kill points to sample; 0 for every one"),
+        errors=(100, "points of each kind of error"), parallel=(4, "points at a time"))
+    add("trace", trace_command, deletions=(10, "deletions to follow"))
+    add("replay", replay_command, frames=(20_000, "frames; 100000 in a campaign"))
+    add("group", group_command, clients=(64, "clients at once"),
+        size=(4_000, "records, all of which are deleted"))
+    add("bulk", bulk_command, records=(100_000, "records; 1000000 in a campaign"),
+        ids=(10_000, "ids in the one request"))
 
 
 if __name__ == "__main__":
