@@ -6,7 +6,6 @@ processes, and prints one line with its figures. Ends with 0 when nothing was vi
 What a machine cannot do is printed as SKIPPED. Build first: swift build -c release
 """
 import argparse
-import ctypes
 import fcntl
 import json
 import os
@@ -645,6 +644,202 @@ def replay_command(options, folder):
         f"{entries} frames, ready after {seconds:.2f} s; {accepted} deletions in {building:.0f} s"))
 
 
+# MARK: - canaries
+
+
+def canaries_command(options, folder):
+    """Deleted ids and texts are in no file of the run, no export, no log and no memory."""
+    def canary(n):
+        # Lower case and unbroken, so that what the tokenizer makes of a word is found as well.
+        return f"canary-{uuid.uuid4().hex}", [f"canary{uuid.uuid4().hex}" for _ in range(2)]
+
+    gone = [canary(n) for n in range(options.records)]
+    kept = [canary(n) for n in range(options.records // 4)]
+    lines = [record_line(i, n, f"a {w[0]} tree {w[1]}") for n, (i, w) in enumerate(gone + kept)]
+    random.Random(options.seed).shuffle(lines)
+    run = Run(folder / "run", lines, policy="eager")
+    lost_needles = [text.encode() for i, words in gone for text in (i, *words)]
+    kept_needles = [text.encode() for i, words in kept for text in (i, *words)]
+    needles, control = folder / "needles", folder / "control"
+    needles.write_bytes(b"\n".join(lost_needles))
+    control.write_bytes(b"\n".join(kept_needles))
+    exported = run.folder / "export"
+    problems, figures = [], []
+
+    def memory(process, file):
+        done = subprocess.run(
+            [sys.executable, ROOT / "ops/scan-memory.py", str(process.pid), file],
+            capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    def files(wanted):
+        """Hits and bytes in everything but the operator's own two files."""
+        pattern = re.compile(b"canary-?[0-9a-f]{32}")
+        wanted, hits, size = set(wanted), {}, 0
+        places = [p for p in run.folder.rglob("*") if p.is_file()]
+        for path in places:
+            if path in (run.folder / "records.jsonl", run.run_file):
+                continue
+            content = path.read_bytes()
+            size += len(content)
+            found = sum(match in wanted for match in pattern.findall(content))
+            if found:
+                hits[str(path.relative_to(run.folder))] = found
+        return hits, size, len(places)
+
+    try:
+        run.start()
+        workers = [run.worker(), run.worker()]
+        code, _, errors = tool("train", "--watch", "--timeout", 300, "--run", run.run_file)
+        if code:
+            problems.append(f"training: {errors}")
+        code, _, errors = tool("export", "--all", "--output", exported, "--run", run.run_file)
+        if code:
+            problems.append(f"export: {errors}")
+        exported_before = sum(p.is_file() for p in exported.rglob("*"))
+        before, _, _ = files(lost_needles)
+        if not before:
+            problems.append("no canary was found before, so the search proves nothing")
+        listed = folder / "ids"
+        listed.write_text("".join(i + "\n" for i, _ in gone))
+        # The request itself, too, must leave nothing behind.
+        code, _, errors = tool(
+            "delete", "--from", listed, "--wait", "purged", "--timeout", 300,
+            "--run", run.run_file)
+        if code:
+            problems.append(f"delete: {errors}")
+        hits, size, count = files(lost_needles)
+        problems += [f"{n} hits in {path}" for path, n in hits.items()]
+        figures.append(f"0 hits in {count} files of {size >> 20} MiB" if not hits else "hits")
+        for name, process in [("coordinator", run.coordinator), *(("worker", w) for w in workers)]:
+            code, text = memory(process, needles)
+            if code:
+                problems.append(f"memory of a {name}: {text}")
+            figures.append(f"{name}: {text.strip().splitlines()[-1].split(' of process')[0]}")
+        # The retained ones must still be found, or reading the files has failed.
+        if not files(kept_needles)[0]:
+            problems.append("the retained canaries are not found either")
+    finally:
+        run.stop()
+    # What ended processes left behind, such as a core file or a crash report.
+    problems += [f"{n} hits in {path} at the end" for path, n in files(lost_needles)[0].items()]
+    return report("canaries", problems, (
+        f"{options.records} records deleted of {len(lines)}, {exported_before} exported files; "
+        f"{sum(before.values())} hits before; after: {'; '.join(figures)}"))
+
+
+# MARK: - powerloss
+
+SHUTDOWN = 0x8004587D
+NO_LOG_FLUSH = 2
+UNSYNCED = """
+import os, sys
+for n in range(50):
+    with open(f"{sys.argv[1]}/unsynced-{n}", "wb") as file: file.write(b"x" * 4096)
+"""
+
+
+class Mount:
+    """An ext4 image on a loop device; only ever touches its own mount point."""
+
+    def __init__(self, folder):
+        self.image, self.point = folder / "image", folder / "mount"
+        self.point.mkdir()
+        with open(self.image, "wb") as file:
+            file.truncate(128 << 20)
+        self.call("mkfs.ext4", "-q", "-F", self.image)
+        self.is_mounted = False
+
+    @staticmethod
+    def call(*arguments):
+        done = subprocess.run(list(map(str, arguments)), capture_output=True, text=True)
+        if done.returncode:
+            raise OSError(f"{arguments[0]}: {done.stderr.strip()}")
+
+    def mount(self):
+        self.call("mount", "-o", "loop", self.image, self.point)
+        self.is_mounted = True
+
+    def unmount(self):
+        if not self.is_mounted:
+            return
+        for _ in range(50):
+            try:
+                self.call("umount", self.point)
+                self.is_mounted = False
+                return
+            except OSError:
+                time.sleep(0.1)
+        self.call("umount", "-l", self.point)
+        self.is_mounted = False
+
+    def cut_power(self):
+        # The ioctl goes to whatever file system holds the folder: it must be ours.
+        if not os.path.ismount(self.point) or self.point.stat().st_dev == ROOT.stat().st_dev:
+            raise SystemExit("the image is not mounted; nothing was shut down")
+        descriptor = os.open(self.point, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.ioctl(descriptor, SHUTDOWN, NO_LOG_FLUSH.to_bytes(4, "little"))
+        finally:
+            os.close(descriptor)
+
+
+def powerloss_command(options, folder):
+    """A disk that loses all that was not synced still holds every acknowledged deletion."""
+    if os.geteuid() != 0:
+        print("powerloss: SKIPPED: mounting an image takes root")
+        return 0
+    if not shutil.which("mkfs.ext4") or not os.path.exists("/dev/loop-control"):
+        print("powerloss: SKIPPED: no mkfs.ext4 or no loop devices here")
+        return 0
+    problems, times, lost_control, acknowledged = [], [], 0, []
+    mount = run = None
+    try:
+        try:
+            mount = Mount(folder)
+            mount.mount()
+        except OSError as error:
+            print(f"powerloss: SKIPPED: {error}")
+            return 0
+        ids = [f"r{n}" for n in range(60 + options.cycles * 3)]
+        run = Run(folder / "run", [record_line(i, n) for n, i in enumerate(ids)],
+                  policy="eager", directory=mount.point / "data")
+        run.start()
+        chance = random.Random(options.seed)
+        for cycle in range(options.cycles):
+            subprocess.run([sys.executable, "-c", UNSYNCED, str(mount.point)], check=True)
+            for i in ids[3 * cycle:3 * cycle + 3]:
+                if run.delete([i])[i]["outcome"] == "accepted":
+                    acknowledged.append(i)
+            # Sometimes into the purge, sometimes before it.
+            time.sleep(chance.uniform(0, 0.1))
+            mount.cut_power()
+            run.kill()
+            mount.unmount()
+            mount.mount()
+            written = list(mount.point.glob("unsynced-*"))
+            lost_control += 50 - sum(p.read_bytes() == b"x" * 4096 for p in written)
+            for path in written:
+                path.unlink()
+            times.append(run.start())
+            problems += [f"cycle {cycle}: {i} was undone" for i in run.violations(acknowledged)]
+            if problem := run.journal_problem():
+                problems.append(f"cycle {cycle}: journal: {problem}")
+        if not run.wait_purged():
+            problems.append("not purged within a minute")
+    finally:
+        if run:
+            run.stop()
+        if mount:
+            mount.unmount()
+    if not lost_control:
+        problems.append("files that were never synced survived: the test has no teeth")
+    return report("powerloss", problems, (
+        f"{options.cycles} power cuts, {len(acknowledged)} acknowledged deletions kept; control: "
+        f"{lost_control} of {50 * options.cycles} unsynced files lost; start to ready median "
+        f"{statistics.median(times) * 1000:.0f} ms, max {max(times) * 1000:.0f} ms"))
+
+
 # MARK: - command line
 
 
@@ -680,6 +875,8 @@ def add_commands(commands):
         size=(4_000, "records, all of which are deleted"))
     add("bulk", bulk_command, records=(100_000, "records; 1000000 in a campaign"),
         ids=(10_000, "ids in the one request"))
+    add("canaries", canaries_command, records=(1_000, "records to delete; 10000 in a campaign"))
+    add("powerloss", powerloss_command, cycles=(20, "power cuts; 1000 in a campaign"))
 
 
 if __name__ == "__main__":
