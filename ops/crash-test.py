@@ -236,11 +236,13 @@ def kill_command(options, folder):
         lock = threading.Lock()
         try:
             for cycle in range(cycles):
-                quota = ids[position:position + max(1, size // cycles)]
+                quota = ids[position:position + max(1, size // cycles)] or ["nobody"]
                 position += len(quota)
                 ended = threading.Event()
                 last = set()
                 hits = {"train": 0, "backup": 0}
+                delay = chance.uniform(0.01, 0.3)
+                pause = 2 * delay / max(1, len(quota) / 4)
 
                 def deleting(part):
                     nonlocal interrupted
@@ -257,7 +259,12 @@ def kill_command(options, folder):
                                 if item["outcome"] in ("accepted", "duplicate"):
                                     acknowledged.add(i)
                                     last.add(i)
-                        time.sleep(chance.uniform(0, 0.02))
+                        time.sleep(chance.uniform(0, pause))
+
+                def aiming(one):
+                    # So that many kills find a deletion somewhere on its way.
+                    time.sleep(max(0, delay - chance.uniform(0, 0.006)))
+                    deleting(one)
 
                 def predicting():
                     while not ended.is_set():
@@ -277,13 +284,15 @@ def kill_command(options, folder):
                     except Unanswered:
                         pass
 
+                aimed = [quota.pop()]
                 jobs = [threading.Thread(target=deleting, args=(quota[k::2],)) for k in (0, 1)]
+                jobs.append(threading.Thread(target=aiming, args=(aimed,)))
                 jobs.append(threading.Thread(target=predicting))
                 if chance.random() < 0.15:
                     jobs.append(threading.Thread(target=backing_up))
                 for job in jobs:
                     job.start()
-                time.sleep(chance.uniform(0.01, 0.3))
+                time.sleep(delay)
                 run.kill()
                 ended.set()
                 for job in jobs:
@@ -298,8 +307,12 @@ def kill_command(options, folder):
                 problems += [f"{policy}, cycle {cycle}: {i} was undone" for i in lost]
                 # Unanswered requests are nobody's promise: the next cycles ask again.
             problems += [f"{policy}, end: {i} was undone" for i in run.violations(acknowledged)]
+            if run.workers[-1].poll() is not None:
+                run.worker()
             if acknowledged and not run.wait_purged():
                 problems.append(f"{policy}: a deletion was not purged within a minute")
+            if tool("train", "--watch", "--timeout", 120, "--run", run.run_file)[0]:
+                problems.append(f"{policy}: repair did not finish after the last restart")
             trained += run.status()["blocksTrained"]
             code, output, errors = tool("verify", "--run", run.run_file)
             if code:
@@ -315,7 +328,7 @@ def kill_command(options, folder):
             run.stop()
     return report("kill", problems, (
         f"{len(times)} kills, {acknowledged_count} acknowledged deletions, {interrupted} requests "
-        f"cut off, {len(problems)} lost or undone; {backups} backups, {trained} blocks stand; "
+        f"cut off, {len(problems)} lost or undone; {backups} backups, {trained} blocks repaired at the end; "
         f"start to ready median {statistics.median(times) * 1000:.0f} ms, "
         f"max {max(times) * 1000:.0f} ms"))
 
@@ -585,7 +598,7 @@ def group_command(options, folder):
 def bulk_command(options, folder):
     """One request with many ids is acknowledged in less than 2 seconds."""
     count = options.records
-    run = Run(folder / "run", (record_line(f"r{n}", n) for n in range(count)), shape=(8, 8, 2))
+    run = Run(folder / "run", (record_line(f"r{n}", n) for n in range(count)), shape=(8, 4, 2))
     begin = run.start(timeout=1800)
     try:
         ids = [f"r{n * (count // options.ids)}" for n in range(options.ids)]
