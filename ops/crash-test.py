@@ -328,7 +328,8 @@ def kill_command(options, folder):
             run.stop()
     return report("kill", problems, (
         f"{len(times)} kills, {acknowledged_count} acknowledged deletions, {interrupted} requests "
-        f"cut off, {len(problems)} lost or undone; {backups} backups, {trained} blocks repaired at the end; "
+        f"cut off, {len(problems)} lost or undone; {backups} backups, "
+        f"{trained} blocks repaired at the end; "
         f"start to ready median {statistics.median(times) * 1000:.0f} ms, "
         f"max {max(times) * 1000:.0f} ms"))
 
@@ -349,11 +350,39 @@ def have_strace():
         ["strace", "-o", os.devnull, "true"], capture_output=True).returncode == 0
 
 
-def scripted(run, prefix, ids, patience=3):
+def attach(process, strace):
+    """Traces a process that runs already: what its start did is then not counted."""
+    tracer = subprocess.Popen(
+        [*strace, "-p", str(process.pid)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(1000):
+        try:
+            tasks = [p.read_text() for p in Path(f"/proc/{process.pid}/task").glob("*/status")]
+        except OSError:
+            continue
+        if tasks and not any("TracerPid:\t0\n" in task for task in tasks):
+            return tracer
+        time.sleep(0.002)
+    tracer.kill()
+    raise SystemExit("strace could not attach to the coordinator")
+
+
+def scripted(run, strace, phase, ids, patience=3):
     """Start, one deletion, its purge. What was acknowledged, and whether the process lived."""
     acknowledged = set()
+    prefix = [strace[0], "-D", *strace[1:]] if phase == "start" else []
     if run.start(prefix, timeout=15, must=False) is None:
         return acknowledged, False
+    tracer = attach(run.coordinator, strace) if phase == "ready" else None
+    try:
+        return deletion_script(run, ids, patience)
+    finally:
+        run.kill()
+        if tracer:
+            tracer.wait()
+
+
+def deletion_script(run, ids, patience):
+    acknowledged = set()
     try:
         answer = run.delete(ids, timeout=5)
         acknowledged = {i for i, item in answer.items() if item["outcome"] == "accepted"}
@@ -398,31 +427,34 @@ def syscalls_command(options, folder):
         return 0
     base = template(folder / "base")
     chance = random.Random(options.seed)
-    plain = base.copy(folder / "plain")
-    log = folder / "strace.log"
-    kinds = KINDS
-    acknowledged, lived = scripted(
-        plain, ["strace", "-D", "-f", "-o", str(log), "-e", "trace=" + ",".join(kinds)], ["r7"])
-    plain.stop()
-    if not acknowledged or not lived:
-        return report("syscalls", ["the script fails without any fault"], "")
-    time.sleep(0.3)
-    most, total = calls_by_thread(log)
-    reading = ("read", "pread64", "openat")
-    points = [(k, n, "signal=SIGKILL") for k in kinds for n in range(1, most.get(k, 0) + 1)
-              if k not in reading]
-    # Almost all reads and openings are the loader's; those of the run itself are the last ones.
-    points += [(k, n, "signal=SIGKILL") for k in reading for n in range(1, most.get(k, 0) + 1)]
+    points, errors, counted = [], [], []
+    reading = ("read", "pread64", "sendto", "sendmsg", "flock")
+    # strace counts each thread's calls by themselves, and the first thread to get to N is hit. So
+    # that the start's calls do not hide the deletion's, the script is gone through twice: traced
+    # from its start, and traced from when the coordinator is ready.
+    for phase in ("start", "ready"):
+        plain, log = base.copy(folder / f"plain-{phase}"), folder / f"strace-{phase}.log"
+        acknowledged, lived = scripted(
+            plain, ["strace", "-f", "-o", str(log), "-e", "trace=" + ",".join(KINDS)], phase,
+            ["r7"])
+        plain.stop()
+        if not acknowledged or not lived:
+            return report("syscalls", [f"the script fails without any fault ({phase})"], "")
+        time.sleep(0.3)
+        most, total = calls_by_thread(log)
+        calls = ", ".join(f"{k} {total[k]}" for k in KINDS if k in total)
+        counted.append(f"from {phase}: {calls}")
+        found = [(phase, k, n) for k in KINDS for n in range(1, most.get(k, 0) + 1)]
+        points += [(*point, "signal=SIGKILL") for point in found]
+        errors += [point for point in found if point[1] not in reading]
     kill_points = len(points)
     if options.points and kill_points > options.points:
         points = chance.sample(points, options.points)
-    writing = [(k, n) for k in kinds for n in range(1, most.get(k, 0) + 1)
-               if k not in ("read", "pread64", "sendto", "sendmsg", "flock")]
-    for fault in ("error=EIO", "error=ENOSPC"):
-        chosen = chance.sample(writing, min(options.errors, len(writing)))
-        points += [(k, n, fault) for k, n in chosen]
-    short = [(k, n) for k, n in writing if k in ("write", "pwrite64")]
-    points += [(k, n, "retval=4") for k, n in chance.sample(short, min(options.errors, len(short)))]
+    killed = len(points)
+    short = [point for point in errors if point[1] in ("write", "pwrite64")]
+    for fault, places in (("error=EIO", errors), ("error=ENOSPC", errors), ("retval=4", short)):
+        chosen = chance.sample(places, min(options.errors, len(places)))
+        points += [(*point, fault) for point in chosen]
     problems, tally, lock = [], {}, threading.Lock()
 
     def count(what):
@@ -430,13 +462,13 @@ def syscalls_command(options, folder):
             tally[what] = tally.get(what, 0) + 1
 
     def attempt(numbered):
-        number, (kind, when, fault) = numbered
-        label = f"{kind} {when} {fault}"
+        number, (phase, kind, when, fault) = numbered
+        label = f"from {phase}, {kind} {when} {fault}"
         run = base.copy(folder / f"point-{number}")
         try:
             acknowledged, lived = scripted(run, [
-                "strace", "-D", "-f", "-o", os.devnull, "-e", f"trace={kind}",
-                "-e", f"inject={kind}:{fault}:when={when}"], ["r7"],
+                "strace", "-f", "-o", os.devnull, "-e", f"trace={kind}",
+                "-e", f"inject={kind}:{fault}:when={when}"], phase, ["r7"],
                 patience=3 if fault == "signal=SIGKILL" else 1)
             group = fault.partition("=")[2]
             count(f"{group} acknowledged" if acknowledged else f"{group} not acknowledged")
@@ -466,12 +498,10 @@ def syscalls_command(options, folder):
 
     with ThreadPoolExecutor(options.parallel) as pool:
         list(pool.map(attempt, enumerate(points)))
-    counted = ", ".join(f"{k} {total[k]}" for k in kinds if k in total)
     tallied = ", ".join(f"{k} {v}" for k, v in sorted(tally.items()))
-    killed = min(kill_points, options.points or kill_points)
     return report("syscalls", problems, (
-        f"calls of the script: {counted}; strace counts by thread: {killed} of {kill_points} kill "
-        f"points, {len(points) - killed} error points; {tallied}"))
+        f"calls of the script {'; '.join(counted)}; {killed} of {kill_points} kill points, "
+        f"{len(points) - killed} error points; {tallied}"))
 
 
 def trace_command(options, folder):
