@@ -620,8 +620,9 @@ def group_command(options, folder):
     if accepted + loose < len(ids):
         problems.append(f"{len(ids) - accepted - loose} deletions were not acknowledged")
     return report("group", problems, (
-        f"{options.clients} clients at once: {accepted} deletions, {ratio:.1f} a sync, "
-        f"{accepted / seconds:.0f}/s; clients in their own time (bound by Python): "
+        f"{options.clients} clients at once: {accepted} deletions, {ratio:.1f} a sync "
+        f"({2 * ratio:.1f} a batch, which syncs both copies), {accepted / seconds:.0f}/s; "
+        f"clients in their own time (bound by Python): "
         f"{loose_ratio:.1f} a sync, {loose / loose_seconds:.0f}/s"))
 
 
@@ -656,7 +657,8 @@ def bulk_command(options, folder):
 
 def replay_command(options, folder):
     """A start over a long journal is ready in less than 2 seconds."""
-    ids = [f"r{n}" for n in range(options.frames)]
+    # A deletion makes two frames: that it was accepted, and that nothing is left to repair.
+    ids = [f"r{n}" for n in range(options.frames // 2)]
     run = Run(folder / "run", (record_line(i, n) for n, i in enumerate(ids)), shape=(4, 4, 2))
     run.start(timeout=600)
     try:
