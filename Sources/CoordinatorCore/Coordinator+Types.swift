@@ -224,6 +224,13 @@ package struct Step: Sendable {
   package var effects: [Effect] = []
 
   package init() {}
+
+  /// Adds what the next event owes.
+  package mutating func add(_ next: Step) {
+    entries += next.entries
+    salts += next.salts
+    effects += next.effects
+  }
 }
 
 package enum Effect: Equatable, Sendable {

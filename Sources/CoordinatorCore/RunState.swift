@@ -101,7 +101,7 @@ package struct RunState: Equatable, Sendable {
     case .certified(let number, let erasure, let at):
       deletions[Int(number) - 1].erasure = erasure
       deletions[Int(number) - 1].certifiedAt = at
-      openDeletions.removeAll { $0 == number }
+      if let place = openDeletions.firstIndex(of: number) { openDeletions.remove(at: place) }
       ledger.append(.certificate(number), deletion(number).certificateEntry!)
     case .quarantined(let key, let at):
       quarantinedKeys.insert(key)
@@ -213,28 +213,38 @@ package struct RunState: Equatable, Sendable {
 
 /// What a slice's block keys are made from.
 package struct SliceState: Equatable, Sendable {
-  /// Digests of the live records, ascending.
+  /// Digests of the live records and of those in `gone`, ascending.
   private var digests: [Digest] = []
+  /// Removed since the digest was last refreshed: replaying many deletions rewrites the list once.
+  private var gone: Set<Digest> = []
   /// The slice's part in block keys; `nil` while it no longer follows from the records.
   private var knownDigest: Digest?
 
-  package var recordCount: Int { digests.count }
+  package var recordCount: Int { digests.count - gone.count }
 
-  package var digest: Digest { knownDigest ?? LineageDigest.slice(sortedRecordDigests: digests) }
+  package var digest: Digest { knownDigest ?? LineageDigest.slice(sortedRecordDigests: present) }
+
+  private var present: [Digest] {
+    gone.isEmpty ? digests : digests.filter { !gone.contains($0) }
+  }
 
   mutating func insert(_ added: [Digest]) {
-    digests = (digests + added).sorted()
+    digests = (present + added).sorted()
+    gone = []
     knownDigest = nil
   }
 
-  mutating func remove(_ gone: [Digest]) {
-    // Two records never share a digest, as it covers the id.
-    let gone = Set(gone)
-    digests.removeAll { gone.contains($0) }
+  /// - Precondition: they are there; two records never share a digest, as it covers the id.
+  mutating func remove(_ digests: [Digest]) {
+    gone.formUnion(digests)
     knownDigest = nil
   }
 
-  mutating func refreshDigest() { knownDigest = digest }
+  mutating func refreshDigest() {
+    digests = present
+    gone = []
+    knownDigest = digest
+  }
 }
 
 /// Why a block was taken out of service other than by a deletion.

@@ -31,6 +31,7 @@ final class CoordinatorLoop: Sendable {
   private enum Work: Sendable {
     /// Evaluated on the loop when its turn comes; `nil` means the event no longer makes sense.
     case event(@Sendable () -> Event?)
+    case deletion(Event)
     case inspection(@Sendable (borrowing View) -> Void)
     case capture(Promise<Result<Capture, SystemCallError>>)
     case saltErasure(UInt64, Promise<Bool>)
@@ -47,7 +48,11 @@ final class CoordinatorLoop: Sendable {
 
   /// Hands in something that happened.
   func post(_ event: Event) {
-    work.put(.event { event })
+    if case .deletionRequested = event {
+      work.put(.deletion(event))
+    } else {
+      work.put(.event { event })
+    }
   }
 
   /// Hands in something that is only known after work that must happen in the loop's order.
@@ -85,30 +90,27 @@ final class CoordinatorLoop: Sendable {
   /// Takes over from a recovered state and runs on a thread of its own until the process ends.
   func start(
     _ initial: Coordinator, journal: sending Journal, salts: sending SaltStore,
-    perform: @escaping Perform
+    requestsOnTheirWay: @escaping @Sendable () -> Bool, perform: @escaping Perform
   ) {
     nonisolated(unsafe) let journal = journal
     nonisolated(unsafe) var salts = salts
     BackgroundThread.start("coordinator") { [self] in
       var coordinator = initial
-      while true { turn(&coordinator, journal, &salts, perform) }
+      while true { turn(&coordinator, journal, &salts, requestsOnTheirWay, perform) }
     }
   }
 
   private func turn(
     _ coordinator: inout Coordinator, _ journal: Journal, _ salts: inout SaltStore,
-    _ perform: Perform
+    _ requestsOnTheirWay: () -> Bool, _ perform: Perform
   ) {
     var step = Step()
     var later: [Work] = []
-    for item in work.takeAll() {
+    for item in gather(requestsOnTheirWay) {
       switch item {
       case .event(let prepare):
-        guard let event = prepare() else { continue }
-        let next = coordinator.handle(event, at: .now)
-        step.entries += next.entries
-        step.effects += next.effects
-        step.salts += next.salts
+        if let event = prepare() { step.add(coordinator.handle(event, at: .now)) }
+      case .deletion(let event): step.add(coordinator.handle(event, at: .now))
       case .inspection, .capture, .saltErasure: later.append(item)
       }
     }
@@ -120,7 +122,7 @@ final class CoordinatorLoop: Sendable {
     perform(step.effects)
     for item in later {
       switch item {
-      case .event: break
+      case .event, .deletion: break
       case .inspection(let inspection):
         inspection(
           View(
@@ -146,6 +148,26 @@ final class CoordinatorLoop: Sendable {
         }
       }
     }
+  }
+
+  /// Longest that a deletion waits for others to share its syncs.
+  private static let gatheringSeconds = 0.003
+
+  /// Takes what has arrived; with a deletion in it, also what is about to.
+  ///
+  /// A group of deletions costs the syncs of one, so a short wait for requests whose first bytes are
+  /// there already serves everybody sooner. A deletion alone waits for nothing.
+  private func gather(_ requestsOnTheirWay: () -> Bool) -> [Work] {
+    var items = work.takeAll()
+    guard items.contains(where: { if case .deletion = $0 { true } else { false } }) else {
+      return items
+    }
+    let deadline = SystemClock.seconds + Self.gatheringSeconds
+    while requestsOnTheirWay(), SystemClock.seconds < deadline {
+      SystemClock.sleep(seconds: 0.000_2)
+      items += work.takeAllNow()
+    }
+    return items
   }
 
   /// Ends the process at the first failure: the kernel may have dropped what it could not write, so

@@ -52,7 +52,11 @@ package final class CoordinatorService: Sendable {
     let coordinator = Coordinator(run.state, auditShare: try file.auditShare())
     // Opened for this loop alone; nobody else has them.
     nonisolated(unsafe) let (journal, salts) = (run.journal, run.salts)
-    loop.start(coordinator, journal: journal, salts: salts) { [unowned self] in perform($0) }
+    let (server, decisions) = (httpServer, decisions)
+    loop.start(
+      coordinator, journal: journal, salts: salts,
+      requestsOnTheirWay: { server.openCount > decisions.withLock { $0.waiting.count } },
+      perform: { [unowned self] in perform($0) })
     loop.post(.started)
   }
 

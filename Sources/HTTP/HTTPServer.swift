@@ -48,6 +48,9 @@ package final class HTTPServer: Sendable {
 
   package var address: NetworkAddress { listener.address }
 
+  /// Requests that have come and are not answered yet.
+  package var openCount: Int { connectionCount.withLock { $0 } }
+
   package init(_ address: NetworkAddress) throws(SystemCallError) {
     listener = try TCPListener(address)
   }

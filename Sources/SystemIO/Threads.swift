@@ -44,6 +44,14 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
     }
   }
 
+  /// Takes what is there without waiting.
+  package func takeAllNow() -> [Element] {
+    condition.withLock {
+      defer { elements = [] }
+      return elements
+    }
+  }
+
   /// Waits for an element; `nil` once the queue is closed and drained.
   package func take() -> Element? {
     condition.withLock {
