@@ -113,8 +113,8 @@ let package = Package(
     .testTarget(
       name: "UnlearningTests", dependencies: ["Unlearning", "Hashing"], swiftSettings: strict),
     .testTarget(
-      name: "CoordinatorCoreTests", dependencies: ["CoordinatorCore", "Unlearning", "Hashing"],
-      swiftSettings: strict),
+      name: "CoordinatorCoreTests",
+      dependencies: ["CoordinatorCore", "Ledger", "Unlearning", "Hashing"], swiftSettings: strict),
     .testTarget(
       name: "JournalFormatTests", dependencies: ["JournalFormat", "Hashing"],
       swiftSettings: strict),

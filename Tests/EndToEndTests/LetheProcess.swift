@@ -28,7 +28,9 @@ enum Lethe {
   }
 
   @discardableResult
-  static func run(_ arguments: [String], input: String? = nil) throws -> Output {
+  static func run(
+    _ arguments: [String], input: String? = nil, executable: URL = Lethe.executable
+  ) throws -> Output {
     let process = Process()
     let output = Pipe()
     let errors = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
@@ -56,10 +58,14 @@ enum Lethe {
     return try JSONDecoder().decode(Value.self, from: Data(output.text.utf8))
   }
 
-  static func start(_ arguments: [String], log: URL) throws -> Process {
+  static let strace = URL(fileURLWithPath: "/usr/bin/strace")
+
+  /// - Parameter tracing: Options of a `strace` to start under; one with `-D` keeps the process's
+  ///   own identifier.
+  static func start(_ arguments: [String], tracing: [String]? = nil, log: URL) throws -> Process {
     let process = Process()
-    process.executableURL = executable
-    process.arguments = arguments
+    process.executableURL = tracing == nil ? executable : strace
+    process.arguments = tracing.map { $0 + [executable.path] + arguments } ?? arguments
     process.standardInput = FileHandle.nullDevice
     if !FileManager.default.fileExists(atPath: log.path) { try Data().write(to: log) }
     let handle = try FileHandle(forWritingTo: log)

@@ -59,9 +59,10 @@ final class TestRun {
     (try? String(contentsOf: folder.appendingPathComponent("log"), encoding: .utf8)) ?? ""
   }
 
-  func startCoordinator() throws {
+  func startCoordinator(under tracing: [String]? = nil) throws {
     let process = try Lethe.start(
-      ["coordinator", "--run", runFile], log: folder.appendingPathComponent("log"))
+      ["coordinator", "--run", runFile], tracing: tracing, log: folder.appendingPathComponent("log")
+    )
     coordinator = process
     let endpoint = folder.appendingPathComponent("data/endpoint.json")
     let deadline = Date(timeIntervalSinceNow: 30)

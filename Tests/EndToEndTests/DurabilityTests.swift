@@ -1,0 +1,126 @@
+import CoordinatorAPI
+import Foundation
+import Testing
+
+/// One finished system call of a traced process, in the order of their ends.
+private struct SystemCall {
+  let name: String
+  let text: String
+
+  /// The path that `strace -y` writes behind the descriptor.
+  var file: String {
+    guard let open = text.firstIndex(of: "<"), let close = text.firstIndex(of: ">"), open < close
+    else { return "" }
+    return String(text[text.index(after: open)..<close])
+  }
+
+  /// The paths among its arguments.
+  var paths: [String] {
+    text.split(separator: "\"", omittingEmptySubsequences: false).enumerated()
+      .filter { $0.offset % 2 == 1 }.map { String($0.element) }
+  }
+
+  var isSync: Bool { name == "fdatasync" || name == "fsync" }
+  var isWrite: Bool { name == "pwrite64" || name == "write" }
+
+  static func read(_ trace: String) -> [SystemCall] {
+    var begun: [Substring: String] = [:]
+    var calls: [SystemCall] = []
+    for line in trace.split(separator: "\n") {
+      let parts = line.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
+      guard parts.count == 2 else { continue }
+      var text = parts[1].trimmingCharacters(in: .whitespaces)
+      if text.hasSuffix("<unfinished ...>") {
+        begun[parts[0]] = String(text.dropLast("<unfinished ...>".count))
+        continue
+      }
+      if text.hasPrefix("<... "), let end = text.range(of: "resumed>") {
+        text = (begun.removeValue(forKey: parts[0]) ?? "") + text[end.upperBound...]
+      }
+      guard let open = text.firstIndex(of: "("), !text.contains("= -1 ") else { continue }
+      calls.append(SystemCall(name: String(text[..<open]), text: text))
+    }
+    return calls
+  }
+}
+
+@Suite("Durability, seen from the kernel", .serialized) struct DurabilityTests {
+  static let canTrace =
+    (try? Lethe.run(["-o", "/dev/null", "true"], executable: Lethe.strace).status) == 0
+
+  @Test(
+    "a deletion is answered once it is on disk twice, and every name once it is there for good",
+    .enabled(if: canTrace, "NEEDS STRACE: ops/install-prerequisites"))
+  func deletion() throws {
+    let run = try TestRun()
+    let trace = run.folder.appendingPathComponent("trace").path
+    try run.startCoordinator(
+      under: [
+        "-D", "-f", "-y", "-s", "2000", "-o", trace, "-e",
+        "trace=fdatasync,fsync,pwrite64,write,sendto,/^rename,/^unlink,mkdir",
+      ])
+    #expect(try run.delete(["r7"], wait: "purged")[0].outcome == .accepted)
+    run.killCoordinator()
+    var text = ""
+    let deadline = Date(timeIntervalSinceNow: 10)
+    repeat {
+      usleep(50_000)
+      text = String(decoding: try Data(contentsOf: URL(filePath: trace)), as: UTF8.self)
+    } while !text.contains("+++ killed by SIGKILL +++") && Date() < deadline
+    let calls = SystemCall.read(text)
+    try checkOrder(calls)
+    checkNames(calls, below: run.folder.path)
+  }
+
+  /// Salt, copy A, copy B, reply: each durable before the next begins.
+  private func checkOrder(_ calls: [SystemCall]) throws {
+    func first(
+      after start: Int, _ what: String, _ isIt: (SystemCall) -> Bool
+    ) throws -> Int {
+      try #require(calls.indices.first { $0 > start && isIt(calls[$0]) }, "no \(what)")
+    }
+    func folder(_ call: SystemCall) -> String {
+      String(call.file.split(separator: "/").dropLast().last ?? "")
+    }
+    func isSegment(_ call: SystemCall) -> Bool { call.file.hasSuffix(".journal") }
+    let salt = try first(after: -1, "salt") { $0.isWrite && $0.file.hasSuffix("/salts") }
+    let saltPath = calls[salt].file
+    let a = try first(after: salt, "copy A") { $0.isWrite && isSegment($0) }
+    let b = try first(after: a, "copy B") {
+      $0.isWrite && isSegment($0) && $0.file != calls[a].file
+    }
+    let reply = try first(after: salt, "reply") {
+      ["write", "sendto"].contains($0.name) && $0.text.contains("accepted\\\"")
+    }
+    let aFolder = folder(calls[a])
+    #expect(aFolder != folder(calls[b]))
+    func hasSync(_ path: String, _ range: Range<Int>) -> Bool {
+      calls[range].contains { $0.isSync && $0.file == path }
+    }
+    try #require(a < b && b < reply, "\(calls[a].text) \(calls[b].text) \(calls[reply].text)")
+    #expect(hasSync(saltPath, salt..<a), "the salt was not durable before the deletion was")
+    #expect(hasSync(calls[a].file, a..<b), "copy A was not durable before copy B was written")
+    #expect(hasSync(calls[b].file, b..<reply), "copy B was not durable before the reply")
+  }
+
+  /// What is renamed into place was synced after its last byte, and its directory afterwards, as
+  /// every directory that gained or lost a name.
+  private func checkNames(_ calls: [SystemCall], below folder: String) {
+    func directory(_ path: String) -> String {
+      URL(filePath: path).deletingLastPathComponent().path
+    }
+    for (index, call) in calls.enumerated() {
+      guard call.name.hasPrefix("rename") || call.name.hasPrefix("unlink") || call.name == "mkdir",
+        let path = call.paths.last, path.hasPrefix(folder)
+      else { continue }
+      let isDurable = calls[index...].contains {
+        $0.name == "fsync" && $0.file == directory(path)
+      }
+      #expect(isDurable, "the directory was not synced after \(call.text)")
+      guard call.name.hasPrefix("rename"), let source = call.paths.first else { continue }
+      let last = calls[..<index].lastIndex { $0.isWrite && $0.file == source } ?? 0
+      let isWhole = calls[last..<index].contains { $0.isSync && $0.file == source }
+      #expect(isWhole, "the file was not synced before \(call.text)")
+    }
+  }
+}
