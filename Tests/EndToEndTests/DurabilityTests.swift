@@ -113,9 +113,15 @@ private struct SystemCall {
       guard call.name.hasPrefix("rename") || call.name.hasPrefix("unlink") || call.name == "mkdir",
         let path = call.paths.last, path.hasPrefix(folder)
       else { continue }
-      let isDurable = calls[index...].contains {
+      let sync = calls[index...].firstIndex {
         $0.name == "fsync" && $0.file == directory(path)
       }
+      // A later sync does not make up for one that the next step had to wait for.
+      let next = calls[(index + 1)...].firstIndex {
+        $0.name.hasPrefix("rename") && $0.paths.last.map(directory) == directory(path)
+          || $0.isWrite && $0.file == path
+      }
+      let isDurable = sync.map { $0 < next ?? calls.endIndex } ?? false
       #expect(isDurable, "the directory was not synced after \(call.text)")
       guard call.name.hasPrefix("rename"), let source = call.paths.first else { continue }
       let last = calls[..<index].lastIndex { $0.isWrite && $0.file == source } ?? 0

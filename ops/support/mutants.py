@@ -1,0 +1,328 @@
+"""The seeded faults of ops/mutants: source snippets and what stands in for them.
+
+A fault is switched on at run time by LETHE_MUTANT, so that one build holds all of them. In a
+replacement `@` is the fault's number and `#` the snippet; only the copy below .build is changed.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+
+CORE = "Sources/CoordinatorCore/"
+COORDINATOR = CORE + "Coordinator.swift"
+STATE = CORE + "RunState.swift"
+QUERIES = CORE + "RunState+Queries.swift"
+SNAPSHOT = CORE + "RunState+Snapshot.swift"
+JOURNAL = "Sources/Storage/Journal.swift"
+FILES = "Sources/SystemIO/FileSystem.swift"
+RECEIPT = "Sources/Receipts/Receipt+Verification.swift"
+PROOF = "Sources/Receipts/LedgerProof+Verification.swift"
+
+SYSCALLS = "EndToEndTests.DurabilityTests"
+GUARANTEES = "CoordinatorCoreTests.GuaranteeTests"
+BASICS = "CoordinatorCoreTests.CoordinatorTests"
+RECEIPTS = "ReceiptsTests.ReceiptTests/(refuses|trusted|spelling|otherID|early)"
+PROOFS = "ReceiptsTests.LedgerProofTests/(problems|grows|holds)"
+
+SKIP = "if !isMutant(@) { # }"
+HOLDS = "(isMutant(@) || (#))"
+
+# What is removed, file, snippet, replacement, tests that must notice.
+MUTANTS = [
+    # Durability
+    ("fsync of journal copy A", JOURNAL,
+     "try segment.file.synchronize(path: segment.path)",
+     "if !(isMutant(@) && segment.path == files[0].path) { # }", SYSCALLS),
+    ("fsync of journal copy B", JOURNAL,
+     "try segment.file.synchronize(path: segment.path)",
+     "if !(isMutant(@) && segment.path == files[1].path) { # }", SYSCALLS),
+    ("copy A synced before B is written", JOURNAL,
+     "try segment.file.write(batch.bytes, at: byteOffset, path: segment.path)",
+     "#\nif isMutant(@), segment.path == files[0].path {"
+     " try files[1].file.write(batch.bytes, at: byteOffset, path: files[1].path) }", SYSCALLS),
+    ("fsync of a new segment before its name", JOURNAL,
+     "try file.synchronize(path: partial)",
+     "if !(isMutant(@) && name.hasSuffix(JournalName.segmentSuffix)) { # }", SYSCALLS),
+    ("fsync of a snapshot before its name", JOURNAL,
+     "try file.synchronize(path: partial)",
+     "if !(isMutant(@) && name.hasSuffix(JournalName.snapshotSuffix)) { # }", SYSCALLS),
+    ("fsync of the journal's directory after a new name", JOURNAL,
+     "to: path(copy, name))\n    try FileSystem.synchronizeDirectory(directory(copy))",
+     "to: path(copy, name))\n    "
+     "if !isMutant(@) { try FileSystem.synchronizeDirectory(directory(copy)) }", SYSCALLS),
+    ("fsync of the journal's directory after retiring", "Sources/Storage/Journal+Snapshot.swift",
+     "try FileSystem.synchronizeDirectory(pair.directory(copy))", SKIP, SYSCALLS),
+    ("fsync of the new file in FileSystem.replace", FILES,
+     "try file.synchronize(path: temporary)", SKIP, SYSCALLS),
+    ("fsync of the directory in FileSystem.replace", FILES,
+     "try synchronizeDirectory(directory(of: path))", SKIP, SYSCALLS),
+    ("fsync of the parent of a new directory", FILES,
+     "try synchronizeDirectory(parent)", SKIP, SYSCALLS),
+    ("fsync of salts", "Sources/Storage/SaltStore.swift",
+     "try file.synchronize(path: path)", SKIP, SYSCALLS),
+    ("fsync after removing slice files", "Sources/Storage/SliceStore.swift",
+     "    where other.hasPrefix(Self.prefix(location)) && other != name {\n"
+     '      try FileSystem.remove("\\(directory)/\\(other)")\n    }\n'
+     "    try FileSystem.synchronizeDirectory(directory)",
+     "    where other.hasPrefix(Self.prefix(location)) && other != name {\n"
+     '      try FileSystem.remove("\\(directory)/\\(other)")\n    }\n'
+     "    if !isMutant(@) { try FileSystem.synchronizeDirectory(directory) }", SYSCALLS),
+    ("salts durable before the deletion",
+     "Sources/CoordinatorService/CoordinatorLoop.swift",
+     "try salts.append(step.salts)\n",
+     "if isMutant(@) { try journal.append(step.entries.map(\\.encoded),"
+     " epoch: UInt64(coordinator.state.term)); step.entries = [] }\n#", SYSCALLS),
+    ("reply only after the journal",
+     "Sources/CoordinatorService/CoordinatorLoop.swift",
+     "    durably {\n      // Salts first",
+     "    if isMutant(@) { perform(step.effects); SystemClock.sleep(seconds: 0.05) }\n#",
+     SYSCALLS),
+    # Fences
+    ("lease epoch at upload", COORDINATOR, "lease.epoch == upload.epoch", HOLDS,
+     BASICS + "/fencing"),
+    ("lease worker at upload", COORDINATOR,
+     "lease.worker == id,\n      state", "(isMutant(@) || lease.worker == id),\n      state",
+     GUARANTEES + "/leases"),
+    ("worker of a heartbeat's lease", COORDINATOR, "leases[key]?.worker == id", HOLDS,
+     GUARANTEES + "/beats"),
+    ("worker of a reported failure's lease", COORDINATOR,
+     "lease.worker == id\n      else { return }",
+     "(isMutant(@) || lease.worker == id)\n      else { return }", GUARANTEES + "/beats"),
+    ("lease and worker at an audit's upload", CORE + "Coordinator+Audit.swift",
+     "lease.epoch == upload.epoch, lease.worker == id",
+     "(isMutant(@) || lease.epoch == upload.epoch && lease.worker == id)",
+     GUARANTEES + "/audit"),
+    ("expiry of leases", COORDINATOR, "lease.until <= now.monotonic",
+     "(!isMutant(@) && #)", BASICS + "/expiry"),
+    ("one lease a worker", COORDINATOR,
+     "!leases.values.contains(where: { $0.worker == id })", HOLDS, GUARANTEES + "/leases"),
+    ("numeric class match", COORDINATOR,
+     "introduction.numericClass == state.numericClass", HOLDS, BASICS + "/numericClass"),
+    ("ledger head of a joining worker", COORDINATOR, "isBehind = true",
+     "isBehind = !isMutant(@)", GUARANTEES + "/behind"),
+    ("no work from a coordinator that is behind", COORDINATOR, "!idle.isEmpty, !isBehind",
+     "!idle.isEmpty, isMutant(@) || !isBehind", GUARANTEES + "/behind"),
+    ("size of a ledger head", CORE + "Deletion.swift", "head.size <= UInt64(leaves.count) &&",
+     "(isMutant(@) ? head.size > UInt64(leaves.count) : false) ||"
+     " head.size <= UInt64(leaves.count) &&",
+     GUARANTEES + "/(behind|certificates)"),
+    ("root of a ledger head", CORE + "Deletion.swift",
+     "tree.root(ofFirst: Int(head.size)) == head.root", HOLDS,
+     GUARANTEES + "/(behind|certificates)"),
+    ("stale plans", COORDINATOR,
+     "state.deletionPlan(for: wish.tags).fingerprint != expected", "(!isMutant(@) && #)",
+     GUARANTEES + "/stalePlan"),
+    ("fingerprint behind an idempotency key", COORDINATOR,
+     "first.requestFingerprint == wish.fingerprint", HOLDS, GUARANTEES + "/idempotency"),
+    ("memory of idempotency keys", STATE,
+     "if let key = request.requestKey { requests[key] = request.number }", SKIP,
+     GUARANTEES + "/idempotency"),
+    ("quarantine of a key with two results", COORDINATOR,
+     "record(.quarantined(upload.key, at: now.wall), in: &step)", SKIP, BASICS + "/quarantine"),
+    # Masks
+    ("key of a serving block", QUERIES, "key == expectedKeys[slot]", HOLDS,
+     GUARANTEES + "/wrongKey"),
+    ("mask of later positions", STATE,
+     "plan.slots(dependingOn: locations) where standing[slot] != nil",
+     "plan.slots(dependingOn: locations) where standing[slot] != nil\n      && (!isMutant(@)"
+     " || locations.contains { $0.slice == plan.sequences[slot.sequence].order[slot.stage - 1] })",
+     GUARANTEES + "/artifacts"),
+    ("currency of an earlier view", QUERIES,
+     "block(at: slot)?.artifact == prefix.artifacts[index]", HOLDS, BASICS + "/masks"),
+    ("cancel of leases whose key changed", COORDINATOR,
+     "state.expectedKeys[lease.slot] != key", "(!isMutant(@) && #)", BASICS + "/lateResult"),
+    ("stale keys after a deletion", STATE,
+     "slices[location.shard][location.slice].remove(gone)", SKIP, BASICS + "/lateResult"),
+    ("artifacts on the purge list", STATE, "artifactsToPurge.insert(block.artifact)", SKIP,
+     GUARANTEES + "/artifacts"),
+    ("slices on the purge list", STATE, "slicesToPurge.formUnion(locations)", SKIP,
+     GUARANTEES + "/artifacts"),
+    ("artifacts that are wanted again", STATE, "artifactsToPurge.remove(block.artifact)", SKIP,
+     GUARANTEES + "/wantedAgain"),
+    ("slices that are dirty again", STATE, ".subtracting(dirtyAgain)",
+     ".subtracting(isMutant(@) ? [] : dirtyAgain)", GUARANTEES + "/dirtyAgain"),
+    ("files before purged", COORDINATOR, "purge.filesAreClean, purge.workersToHear.isEmpty",
+     "(isMutant(@) || purge.filesAreClean), purge.workersToHear.isEmpty",
+     GUARANTEES + "/filesFirst"),
+    ("workers before purged", COORDINATOR,
+     "workersToHear: Set(workers.keys)", "workersToHear: isMutant(@) ? [] : Set(workers.keys)",
+     BASICS + "/purgeAndRepair"),
+    ("number of the purge that files finished", COORDINATOR,
+     "if purge?.order.throughDeletion == number { purge?.filesAreClean = true }",
+     "if isMutant(@) || purge?.order.throughDeletion == number { purge?.filesAreClean = true }",
+     GUARANTEES + "/dirtyAgain"),
+    ("number of the purge that a worker confirmed", COORDINATOR,
+     "if purge?.order.throughDeletion == number { purge?.workersToHear.remove(id) }",
+     "if isMutant(@) || purge?.order.throughDeletion == number"
+     " { purge?.workersToHear.remove(id) }", GUARANTEES + "/confirmations"),
+    ("purged before certified", CORE + "Deletion.swift",
+     "guard purgedAt != nil else { return .masked }",
+     "guard isMutant(@) || purgedAt != nil else { return .masked }",
+     GUARANTEES + "/certificates"),
+    ("repaired before certified", QUERIES,
+     "block(at: BlockSlot($0.place)) != nil", HOLDS, GUARANTEES + "/certificates"),
+    ("deleted tags in memory", STATE, "deletedTags[tag] = request.number", SKIP,
+     BASICS + "/outcomes"),
+    ("deleted tags in a snapshot", SNAPSHOT,
+     "for tag in deletion.tags { deletedTags[tag] = deletion.number }", SKIP,
+     GUARANTEES + "/snapshot"),
+    ("deleted records left out of the state", STATE, "guard let record = records.remove(tag)",
+     "guard let record = isMutant(@) ? records[tag] : records.remove(tag)",
+     GUARANTEES + "/snapshot"),
+    ("purge lists in a snapshot", SNAPSHOT,
+     "artifactsToPurge = Set(\n      try reader.readArray { (reader) throws(DecodingFailure) in"
+     " try reader.readDigest() })", "#\nif isMutant(@) { artifactsToPurge = [] }",
+     GUARANTEES + "/snapshot"),
+    # Receipts and ledger proofs
+    ("digest of a document", "Sources/Receipts/SealedDocument.swift",
+     "document.sha256 == document.sealed().sha256", HOLDS, RECEIPTS),
+    ("one spelling of a document", "Sources/Receipts/SealedDocument.swift",
+     "document.bytes == bytes", HOLDS, RECEIPTS),
+    ("certificate of the same deletion", RECEIPT, "certificate.number == deletion.number", HOLDS,
+     RECEIPTS),
+    ("run of a receipt", RECEIPT, "run.isIdentical(to: checkpoint.origin)", HOLDS, RECEIPTS),
+    ("times of a receipt", RECEIPT, "times.all == Times(deletion, certificate).all", HOLDS,
+     RECEIPTS),
+    ("proof of a receipt's entries", RECEIPT,
+     "      guard\n        MerkleTree.verifyInclusion(\n"
+     "          leaf: MerkleTree.leafHash(Array(entry.text.utf8))",
+     "      guard\n        isMutant(@) || MerkleTree.verifyInclusion(\n"
+     "          leaf: MerkleTree.leafHash(Array(entry.text.utf8))", RECEIPTS),
+    ("proof of a receipt's commitment", RECEIPT,
+     "      MerkleTree.verifyInclusion(\n        leaf: IDCommitment",
+     "      isMutant(@) || MerkleTree.verifyInclusion(\n        leaf: IDCommitment", RECEIPTS),
+    ("root of masked blocks", RECEIPT,
+     "MerkleTree.root(of: masked.map(\\.block.leafHash)) == deletion.masked", HOLDS, RECEIPTS),
+    ("root of replacements", RECEIPT,
+     "MerkleTree.root(of: replacements.map(\\.block.leafHash)) == certificate.replacementsRoot",
+     HOLDS, RECEIPTS),
+    ("opening of a receipt's id", RECEIPT,
+     "IDCommitment.commitment(salt: self.id.salt, id: id) == self.id.commitment", HOLDS,
+     RECEIPTS),
+    ("origin of a trusted checkpoint", RECEIPT, "origin == trusted.origin", HOLDS, RECEIPTS),
+    ("root of a trusted checkpoint", RECEIPT, "root == trusted.root", HOLDS, RECEIPTS),
+    ("consistency with a trusted checkpoint", RECEIPT,
+     "      MerkleTree.verifyConsistency(", "      isMutant(@) || MerkleTree.verifyConsistency(",
+     RECEIPTS),
+    ("one ledger in a consistency proof", PROOF, "older.origin == newer.origin", HOLDS, PROOFS),
+    ("consistency proof", PROOF, "      MerkleTree.verifyConsistency(",
+     "      isMutant(@) || MerkleTree.verifyConsistency(", PROOFS),
+    ("leaf of an entry's text", PROOF, "parsed?.leafHash == entry.leaf", HOLDS, PROOFS),
+    ("inclusion proof", PROOF, "      MerkleTree.verifyInclusion(",
+     "      isMutant(@) || MerkleTree.verifyInclusion(", PROOFS),
+    ("trusted checkpoint of a proof", PROOF,
+     "checkpoint == newer || claim == .grownFrom(checkpoint)", HOLDS, PROOFS),
+]
+
+SWITCH = """import Glibc
+
+/// Which seeded fault is active; generated by ops/mutants, in its copy alone.
+private let activeMutant = getenv("LETHE_MUTANT").map { Int(atoi($0)) } ?? 0
+
+func isMutant(_ number: Int) -> Bool { activeMutant == number }
+"""
+
+
+def seed(tree):
+    """Applies every fault to the copy; leaves files alone that come out the same as last time."""
+    changed = {}
+    for number, (what, path, snippet, replacement, _) in enumerate(MUTANTS, 1):
+        if path not in changed:
+            with open(path, encoding="utf-8") as file:
+                changed[path] = [file.read(), []]
+        source, edits = changed[path]
+        if source.count(snippet) != 1:
+            sys.exit(f"mutants: error: fault {number} ({what}): its snippet stands"
+                     f" {source.count(snippet)} times in {path}\n"
+                     "  try: bring ops/support/mutants.py up to the source")
+        start = source.index(snippet)
+        text = replacement.replace("@", str(number))
+        same = [edit for edit in edits if edit[0] == (start, start + len(snippet))]
+        if same:
+            # Two faults of one statement: the second wraps the first.
+            same[0][1] = text.replace("#", same[0][1])
+            continue
+        edits.append([(start, start + len(snippet)), text.replace("#", snippet)])
+    for path, (source, edits) in changed.items():
+        edits.sort(reverse=True)
+        for (later, _), (earlier, _) in zip(edits, edits[1:]):
+            if earlier[1] > later[0]:
+                sys.exit(f"mutants: error: two faults overlap in {path}")
+        for (start, end), text in edits:
+            source = source[:start] + text + source[end:]
+        write(os.path.join(tree, path), source)
+        module = os.path.dirname(path)
+        write(os.path.join(tree, module, "SeededFault.swift"), SWITCH)
+
+
+def write(path, text):
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            if file.read() == text:
+                return
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def test(tree, number, filters, options):
+    """Runs tests with one fault; what failed, and whether any test ran and passed without it."""
+    environment = dict(os.environ, LETHE_MUTANT=str(number))
+    command = ["swift", "test", "--skip-build", "--disable-xctest", *options]
+    for pattern in filters:
+        command += ["--filter", pattern]
+    try:
+        done = subprocess.run(command, cwd=tree, env=environment, text=True, errors="replace",
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=120)
+    except subprocess.TimeoutExpired:
+        return ["(did not end)"], True, ""
+    failed = re.findall(r"^✘ Test (?!run with )(.+?)(?: with \d+ test cases?)? failed after", done.stdout, re.M)
+    skipped = re.search(r"Test .* skipped", done.stdout) is not None
+    ran = re.search(r"Test run with [1-9]\d* test", done.stdout) is not None and not skipped
+    if done.returncode != 0 and not failed:
+        failed = ["(ended the test process)"] if ran or "signal" in done.stdout else []
+    return failed, ran, done.stdout
+
+
+def table(rows):
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)) + "  " + row[-1],
+              flush=True)
+
+
+def main():
+    action, tree, *rest = sys.argv[1:]
+    if action == "list":
+        table([("", "REMOVED", "FILE", "TESTS")] + [
+            (str(number), what, path.removeprefix("Sources/"), tests)
+            for number, (what, path, _, _, tests) in enumerate(MUTANTS, 1)])
+    elif action == "seed":
+        seed(tree)
+    else:
+        options = rest[0].split()
+        chosen = [int(word) for word in rest[1:]] or range(1, len(MUTANTS) + 1)
+        for number in chosen:
+            if not 1 <= number <= len(MUTANTS):
+                sys.exit(f"mutants: error: there is no fault {number}")
+        filters = sorted({MUTANTS[number - 1][4] for number in chosen})
+        failed, ran, output = test(tree, 0, filters, options)
+        if failed or not ran:
+            sys.exit(f"{output}\nmutants: error: without a fault the tests must run and pass")
+        rows, survivors, began = [("", "REMOVED", "FILE", "", "FAILED")], 0, time.time()
+        for number in chosen:
+            what, path, _, _, tests = MUTANTS[number - 1]
+            failed, _, _ = test(tree, number, [tests], options)
+            survivors += not failed
+            rows.append((str(number), what, path.removeprefix("Sources/"),
+                         "killed" if failed else "SURVIVED", ", ".join(failed)))
+            print(f"mutants: {number} {rows[-1][3]}", file=sys.stderr, flush=True)
+        table(rows)
+        print(f"{len(rows) - 1 - survivors} of {len(rows) - 1} seeded faults are found;"
+              f" {time.time() - began:.0f} s")
+        sys.exit(1 if survivors else 0)
+
+
+main()
