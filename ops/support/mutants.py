@@ -278,7 +278,8 @@ def test(tree, number, filters, options):
                               stderr=subprocess.STDOUT, timeout=120)
     except subprocess.TimeoutExpired:
         return ["(did not end)"], True, ""
-    failed = re.findall(r"^✘ Test (?!run with )(.+?)(?: with \d+ test cases?)? failed after", done.stdout, re.M)
+    failed = re.findall(r"^✘ Test (?!run with )(.+?)(?: with \d+ test cases?)? failed after",
+                        done.stdout, re.M)
     skipped = re.search(r"Test .* skipped", done.stdout) is not None
     ran = re.search(r"Test run with [1-9]\d* test", done.stdout) is not None and not skipped
     if done.returncode != 0 and not failed:
