@@ -128,7 +128,7 @@ package struct DeletionLedger: Equatable, Sendable {
 
   /// Whether someone who saw `head` saw an earlier moment of this very ledger.
   package func extends(_ head: LedgerHead) -> Bool {
-    if head.size <= forgivenSize { return true }
+    if forgivenSize > 0, head.size <= forgivenSize { return true }
     return head.size <= UInt64(leaves.count) && tree.root(ofFirst: Int(head.size)) == head.root
   }
 }

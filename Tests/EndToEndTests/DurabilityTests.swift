@@ -59,6 +59,9 @@ private struct SystemCall {
         "-D", "-f", "-y", "-s", "2000", "-o", trace, "-e",
         "trace=fdatasync,fsync,pwrite64,write,sendto,/^rename,/^unlink,mkdir",
       ])
+    try run.startWorker()
+    let joined = Date(timeIntervalSinceNow: 20)
+    while Date() < joined, try run.status().workers.isEmpty { usleep(50_000) }
     #expect(try run.delete(["r7"], wait: "purged")[0].outcome == .accepted)
     run.killCoordinator()
     var text = ""
@@ -101,6 +104,13 @@ private struct SystemCall {
     #expect(hasSync(saltPath, salt..<a), "the salt was not durable before the deletion was")
     #expect(hasSync(calls[a].file, a..<b), "copy A was not durable before copy B was written")
     #expect(hasSync(calls[b].file, b..<reply), "copy B was not durable before the reply")
+    // Frame type 73: the worker is told to forget. An effect, so it too comes after the entry.
+    let forget = try first(after: -1, "forget") {
+      ["write", "sendto"].contains($0.name) && $0.text.contains(#"\0\0\0I\0\0"#)
+    }
+    try #require(b < forget, "a worker heard of a deletion that was not written")
+    #expect(
+      hasSync(calls[b].file, b..<forget), "a worker heard of a deletion before it was durable")
   }
 
   /// What is renamed into place was synced after its last byte, and its directory afterwards, as
