@@ -22,9 +22,12 @@ package struct OpenedRun {
     let folder = resolve(file.coordinator.directory, base: base)
     directory = try RunDirectory(folder, journal: try file.journalFolders(directory: folder))
     salts = try SaltStore(directory.saltPath)
+    // Records without a journal are a run whose disks are missing, not a new one: beginning anew
+    // would bring back whatever was deleted.
+    let isNew = try FileSystem.list("\(folder)/slices").isEmpty
     let opened: Journal.Opened
     do {
-      opened = try Journal.open(directory.journalFolders)
+      opened = try Journal.open(directory.journalFolders, mayCreate: isNew)
     } catch {
       throw ServiceError(journal: error)
     }
@@ -151,7 +154,10 @@ extension ServiceError {
         .failure, "the journal is damaged: \(failure)",
         try: "lethe journal verify shows where; restore from a backup, or lethe journal salvage. "
           + "Starting without it could undo a deletion")
-    case .missing: self.init(.missingInput, "\(failure)", try: "check coordinator.journal")
+    case .missing:
+      self.init(
+        .missingInput, "\(failure), but there are records: starting anew would undo deletions",
+        try: "mount the journal's disks, correct coordinator.journal, or lethe restore")
     }
   }
 }

@@ -233,6 +233,19 @@ import Testing
     #expect(salvaged.status == 1, "something was lost, and it says so")
   }
 
+  @Test("records without their journal are not taken for a new run")
+  func missingJournal() throws {
+    let run = try TestRun()
+    try run.startCoordinator()
+    _ = try run.delete(["r1"])
+    run.killCoordinator()
+    for copy in ["a", "b"] {
+      try FileManager.default.removeItem(atPath: path(run, "data/journal-\(copy)"))
+    }
+    let refused = try lethe(run, "coordinator")
+    #expect(refused.status == 66 && refused.errors.contains("undo deletions"))
+  }
+
   private func files(below folder: String, containing text: String) throws -> Int {
     try FileManager.default.subpathsOfDirectory(atPath: folder).count { name in
       let bytes = try? Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name)"))
