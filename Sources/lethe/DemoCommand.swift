@@ -2,7 +2,10 @@ import CommandLineKit
 import CoordinatorAPI
 import Datasets
 import Foundation
+import HTTP
 import Hashing
+import Ledger
+import Receipts
 import ServiceSupport
 import SystemIO
 import Unlearning
@@ -91,6 +94,7 @@ private struct Demo {
     let deleted = try delete(client)
     try show(client, shardOf: deleted[0])
     try repair(client)
+    try certify(client, deleted[0])
     try say("after repair the ensemble is at \(percent(try accuracy(client, depth: 3)))")
     let mainArtifacts = try artifacts(client)
     let report: VerificationReport = try client.post("/v1/verify")
@@ -231,7 +235,7 @@ private struct Demo {
     let _: RunStatus = try client.post("/v1/train")
     try watch(client, console, timeoutSeconds: 1800)
     var list: DeletionList = try client.get("/v1/deletions")
-    while list.deletions.contains(where: { $0.state != "repaired" }) {
+    while list.deletions.contains(where: { $0.state != "certified" }) {
       SystemClock.sleep(seconds: 0.1)
       list = try client.get("/v1/deletions")
     }
@@ -239,6 +243,18 @@ private struct Demo {
       "repaired \(before.blocks - before.blocksTrained) blocks in "
         + "\(Humanized.fixed(SystemClock.seconds - begin, digits: 1)) s; deletions: "
         + list.deletions.map { "\($0.deletion) \($0.state)" }.joined(separator: ", "))
+  }
+
+  /// Fetches a receipt and holds it to the ledger's head, as its holder would from the two files.
+  private func certify(_ client: CoordinatorClient, _ record: Record) throws {
+    let bytes = try client.bytes("/v1/receipts?id=\(record.id.text.percentEncoded)")
+    let head = String(decoding: try client.bytes("/v1/ledger/checkpoint"), as: UTF8.self)
+    let verified = try Receipt.verify(
+      bytes, id: record.id.bytes, checkpoint: try Checkpoint(text: head))
+    try say(
+      "receipt of \(record.id.text): \(verified.receipt.state.rawValue), "
+        + "\(verified.receipt.masked.count) blocks masked and replaced; verifies offline against a "
+        + "ledger of \(verified.checkpoint.size) entries")
   }
 
   /// Key and artifact of every block.
