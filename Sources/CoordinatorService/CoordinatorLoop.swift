@@ -155,8 +155,8 @@ final class CoordinatorLoop: Sendable {
 
   /// Takes what has arrived; with a deletion in it, also what is about to.
   ///
-  /// A group of deletions costs the syncs of one, so a short wait for requests whose first bytes are
-  /// there already serves everybody sooner. A deletion alone waits for nothing.
+  /// A group of deletions costs the syncs of one, so a short wait for requests that have begun to
+  /// arrive serves everybody sooner. A deletion alone waits for nothing.
   private func gather(_ requestsOnTheirWay: () -> Bool) -> [Work] {
     var items = work.takeAll()
     guard items.contains(where: { if case .deletion = $0 { true } else { false } }) else {
