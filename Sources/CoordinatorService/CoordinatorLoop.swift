@@ -151,7 +151,7 @@ final class CoordinatorLoop: Sendable {
   }
 
   /// Longest that a deletion waits for others to share its syncs.
-  private static let gatheringSeconds = 0.003
+  private static let gatheringSeconds = 0.01
 
   /// Takes what has arrived; with a deletion in it, also what is about to.
   ///
