@@ -182,7 +182,7 @@ package struct Coordinator: Sendable {
       .sorted { wish.commitments[$0] < wish.commitments[$1] }
     guard !accepted.isEmpty else { return .decided(outcomes, blocksMasked: 0) }
     let tags = accepted.map { wish.tags[$0] }
-    let masked = state.deletionPlan(for: tags).maskedSlots.map { slot in
+    let masked = state.slotsMasked(byDeleting: tags).map { slot in
       MaskedBlock(
         place: slot.place,
         commitment: BlockCommitment.commitment(

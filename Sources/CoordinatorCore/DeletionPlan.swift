@@ -25,6 +25,12 @@ package struct DeletionPlan: Equatable, Sendable {
 }
 
 extension RunState {
+  /// The slots that would lose a trained block, parents first.
+  package func slotsMasked(byDeleting tags: [RecordTag]) -> [BlockSlot] {
+    plan.slots(dependingOn: Set(tags.compactMap { records[$0]?.location }).sorted())
+      .filter { block(at: $0) != nil }
+  }
+
   /// The effect of deleting these records; tags that are not live add nothing.
   package func deletionPlan(for tags: [RecordTag]) -> DeletionPlan {
     var gone: [SliceLocation: Set<RecordTag>] = [:]
@@ -33,7 +39,7 @@ extension RunState {
     }
     let locations = gone.keys.sorted()
     let dependent = plan.slots(dependingOn: locations)
-    let masked = dependent.filter { block(at: $0) != nil }
+    let masked = slotsMasked(byDeleting: tags)
     let lost = Set(dependent)
     let shards = Set(locations.map(\.shard)).sorted().map { shard in
       let after = plan.sequences.indices.map { sequence in

@@ -20,12 +20,10 @@ package final class SaltStore {
     self.path = path
     if !FileSystem.exists(path) { try FileSystem.replace(path, with: []) }
     file = try OwnedDescriptor.openForAppending(path)
-    byteCount = try FileSystem.read(path).count
-    if byteCount > 0, try FileSystem.read(path).last != UInt8(ascii: "\n") {
-      // A crash cut a line short; its deletion never became durable.
-      byteCount = try FileSystem.read(path).lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
-      try file.truncate(to: byteCount, path: path)
-    }
+    let bytes = try FileSystem.read(path)
+    byteCount = bytes.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+    // A crash cut a line short; its deletion never became durable.
+    if byteCount < bytes.count { try file.truncate(to: byteCount, path: path) }
     try keepReserve()
   }
 

@@ -87,7 +87,7 @@ private func verifyReceipt(_ arguments: ParsedArguments) throws -> ReceiptCheck 
   let id = arguments.string(ifGiven: "id")
   let checkpointPath = arguments.string(ifGiven: "checkpoint")
   let checkpoint = try checkpointPath.map(readCheckpoint)
-  let proof = try arguments.string(ifGiven: "consistency").map(readProof)
+  let proof = try arguments.string(ifGiven: "consistency").map { try readProof($0) }
   let verified: VerifiedReceipt
   do {
     verified = try Receipt.verify(
@@ -115,11 +115,7 @@ private func verifyReceipt(_ arguments: ParsedArguments) throws -> ReceiptCheck 
   return check
 }
 
-private func readProof(_ path: String) throws -> VerifiedLedgerProof {
-  try readProof(path, trusted: nil)
-}
-
-private func readProof(_ path: String, trusted: Checkpoint?) throws -> VerifiedLedgerProof {
+private func readProof(_ path: String, trusted: Checkpoint? = nil) throws -> VerifiedLedgerProof {
   do {
     return try LedgerProof.verify(try FileSystem.read(path), checkpoint: trusted)
   } catch let problem as LedgerProofProblem {
