@@ -116,6 +116,32 @@ package struct StageProgress: Equatable, Sendable {
   }
 }
 
+/// A lease as its worker gets it.
+package struct LeaseGrant: Equatable, Sendable {
+  package let epoch: UInt64
+  package let assignment: BlockAssignment
+  /// Where an earlier attempt had got to, if it left word.
+  package let checkpoint: StageCheckpoint?
+
+  package init(epoch: UInt64, assignment: BlockAssignment, checkpoint: StageCheckpoint? = nil) {
+    self.epoch = epoch
+    self.assignment = assignment
+    self.checkpoint = checkpoint
+  }
+}
+
+/// A stage in the middle: adapters, head and optimizer after `step` steps, by the SHA-256 of their
+/// bytes. Going on from it gives the bits that training in one go gives.
+package struct StageCheckpoint: Equatable, Sendable {
+  package let step: UInt32
+  package let digest: Digest
+
+  package init(step: UInt32, digest: Digest) {
+    self.step = step
+    self.digest = digest
+  }
+}
+
 /// Trained bytes that are in the artifact store and ask to become a block.
 package struct Upload: Equatable, Sendable {
   package var epoch: UInt64
@@ -199,9 +225,13 @@ package enum Event: Sendable {
   case workerJoined(WorkerID, Introduction)
   case workerLeft(WorkerID)
   case workRequested(WorkerID)
+  /// A worker finishes what it has and takes no more.
+  case draining(WorkerID)
   case heartbeat(WorkerID, epoch: UInt64, StageProgress)
   case uploaded(WorkerID, Upload)
   case failed(WorkerID, epoch: UInt64, Failure)
+  /// The bytes of a checkpoint are kept under the key of the lease.
+  case checkpointed(WorkerID, epoch: UInt64, BlockKey, StageCheckpoint)
   /// `token` comes back with the answer.
   case deletionRequested(token: UInt64, DeletionWish)
   /// Retrain this share of the standing blocks and compare bits.
@@ -234,13 +264,17 @@ package struct Step: Sendable {
 }
 
 package enum Effect: Equatable, Sendable {
-  case grant(WorkerID, UInt64, BlockAssignment)
+  case grant(WorkerID, LeaseGrant)
+  /// The answer to a heartbeat of a lease that goes on.
+  case heard(WorkerID, UInt64)
   case cancel(WorkerID, UInt64)
   case accepted(WorkerID, UInt64)
   case refused(WorkerID, UInt64, UploadRefusal)
   case deletionDecided(UInt64, DeletionDecision)
   /// Bytes that came with a refused upload and belong to no block.
   case discard(Digest)
+  /// A checkpoint that nobody will continue from.
+  case discardCheckpoint(BlockKey)
   case purge(PurgeOrder)
   case forget(WorkerID, throughDeletion: UInt64, artifacts: [Digest])
 }
@@ -262,6 +296,8 @@ package enum UploadRefusal: UInt8, Sendable {
   case invalidArtifact = 3
   /// Not refused: the block stands already, and these are its bytes again.
   case confirmed = 4
+  /// Too much is on its way already; offer it again.
+  case busy = 5
 }
 
 package enum DeletionOutcome: Equatable, Sendable {

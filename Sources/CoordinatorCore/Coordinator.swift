@@ -94,6 +94,7 @@ package struct Coordinator: Sendable {
       }
       leases[key]?.until = now.monotonic + Self.leaseDuration
       leases[key]?.progress = progress
+      step.effects.append(.heard(id, epoch))
 
     case .uploaded(let id, let upload):
       decide(upload, from: id, into: &step)
@@ -103,6 +104,10 @@ package struct Coordinator: Sendable {
       else { return }
       leases[key] = nil
       note(failure, of: key, by: id)
+
+    case .draining(let id): workers[id]?.wantsWork = false
+
+    case .checkpointed(_, _, let key, _): step.effects.append(.discardCheckpoint(key))
 
     case .deletionRequested(let token, let wish):
       step.effects.append(.deletionDecided(token, decide(wish, into: &step)))
@@ -344,7 +349,8 @@ extension Coordinator {
         until: now.monotonic + Self.leaseDuration)
       leases[assignment.key] = lease
       workers[id]?.wantsWork = false
-      step.effects.append(.grant(id, lease.epoch, assignment))
+      step.effects.append(
+        .grant(id, LeaseGrant(epoch: lease.epoch, assignment: assignment)))
     }
   }
 

@@ -206,7 +206,7 @@ extension CoordinatorService {
       refusal = "hello was not understood: \(error)"
     }
     log.write("worker_turned_away", refusal)
-    try? connection.write(WireMessage.turnedAway(refusal).frame().encoded)
+    try? connection.write(WireMessage.turnedAway(TurnedAway(.backbone, refusal)).frame().encoded)
     return nil
   }
 
@@ -225,8 +225,10 @@ extension CoordinatorService {
       loop.post(.failed(link.id, epoch: epoch, failure))
     case .forgotten(let number):
       loop.post(.purgeConfirmed(link.id, throughDeletion: number))
+    case .draining: loop.post(.draining(link.id))
+    case .checkpoint, .fetchCheckpoint: break
     case .hello, .predictions, .predictionFailed, .welcome, .head, .turnedAway, .lease, .cancel,
-      .uploadAccepted, .uploadRefused, .slice, .artifact, .unavailable, .forget, .predict:
+      .heard, .uploadAccepted, .uploadRefused, .slice, .artifact, .unavailable, .forget, .predict:
       log.write("unexpected_message", "worker \(link.id.number)")
       link.close()
     }
@@ -311,8 +313,9 @@ extension CoordinatorService {
   private func perform(_ effects: [Effect]) {
     for effect in effects {
       switch effect {
-      case .grant(let id, let epoch, let assignment):
-        link(id)?.send(.lease(epoch: epoch, assignment))
+      case .grant(let id, let grant): link(id)?.send(.lease(grant))
+      case .heard(let id, let epoch): link(id)?.send(.heard(epoch: epoch))
+      case .discardCheckpoint: break
       case .cancel(let id, let epoch): link(id)?.send(.cancel(epoch: epoch))
       case .accepted(let id, let epoch): link(id)?.send(.uploadAccepted(epoch: epoch))
       case .refused(let id, let epoch, let refusal):

@@ -58,13 +58,31 @@ extension WireMessage {
     case .head(let head):
       type = 75
       writer.write(head)
-    case .turnedAway(let reason):
-      type = 65
-      writer.write(reason)
-    case .lease(let epoch, let assignment):
-      type = 66
+    case .checkpoint(let epoch, let key, let step, let state):
+      type = 11
       writer.write(epoch)
-      writer.write(assignment)
+      writer.write(key.digest)
+      writer.write(step)
+      writer.write(state)
+    case .fetchCheckpoint(let key):
+      type = 12
+      writer.write(key.digest)
+    case .draining: type = 13
+    case .turnedAway(let refusal):
+      type = 65
+      writer.write(refusal.cause.rawValue)
+      writer.write(refusal.reason)
+    case .lease(let grant):
+      type = 66
+      writer.write(grant.epoch)
+      writer.write(grant.assignment)
+      writer.write(grant.checkpoint) { writer, checkpoint in
+        writer.write(checkpoint.step)
+        writer.write(checkpoint.digest)
+      }
+    case .heard(let epoch):
+      type = 76
+      writer.write(epoch)
     case .cancel(let epoch):
       type = 67
       writer.write(epoch)
@@ -137,8 +155,25 @@ extension WireMessage {
     case 64:
       self = .welcome(
         try TrainingRecipe(encoded: try reader.readBytes()), try reader.readHead())
-    case 65: self = .turnedAway(try reader.readString(limit: 4096))
-    case 66: self = .lease(epoch: try reader.readInteger(), try reader.readAssignment())
+    case 11:
+      self = .checkpoint(
+        epoch: try reader.readInteger(), BlockKey(try reader.readDigest()),
+        step: try reader.readInteger(), state: try reader.readBytes())
+    case 12: self = .fetchCheckpoint(BlockKey(try reader.readDigest()))
+    case 13: self = .draining
+    case 65:
+      guard let cause = TurnedAway.Cause(rawValue: try reader.readInteger()) else {
+        throw .invalid(what: "cause", atByte: 0)
+      }
+      self = .turnedAway(TurnedAway(cause, try reader.readString(limit: 4096)))
+    case 66:
+      self = .lease(
+        LeaseGrant(
+          epoch: try reader.readInteger(), assignment: try reader.readAssignment(),
+          checkpoint: try reader.readOptional { (reader) throws(DecodingFailure) in
+            StageCheckpoint(step: try reader.readInteger(), digest: try reader.readDigest())
+          }))
+    case 76: self = .heard(epoch: try reader.readInteger())
     case 67: self = .cancel(epoch: try reader.readInteger())
     case 68: self = .uploadAccepted(epoch: try reader.readInteger())
     case 69:

@@ -18,6 +18,12 @@ package enum WireMessage: Equatable, Sendable {
   case upload(epoch: UInt64, BlockKey, TrainingWork, artifact: [UInt8])
   case failed(epoch: UInt64, Failure)
   case forgotten(throughDeletion: UInt64)
+  /// The stage in the middle, for whoever has to go on with it.
+  case checkpoint(epoch: UInt64, BlockKey, step: UInt32, state: [UInt8])
+  /// Asks for the bytes of a lease's checkpoint; answered like an artifact.
+  case fetchCheckpoint(BlockKey)
+  /// Finishes what it has and takes no more work.
+  case draining
   case predictions([ShardedPrediction])
   case predictionFailed(String)
 
@@ -25,8 +31,10 @@ package enum WireMessage: Equatable, Sendable {
   case welcome(TrainingRecipe, LedgerHead)
   /// The ledger has grown; a worker remembers it against a coordinator that forgets.
   case head(LedgerHead)
-  case turnedAway(String)
-  case lease(epoch: UInt64, BlockAssignment)
+  case turnedAway(TurnedAway)
+  case lease(LeaseGrant)
+  /// The answer to a heartbeat: go on.
+  case heard(epoch: UInt64)
   case cancel(epoch: UInt64)
   case uploadAccepted(epoch: UInt64)
   case uploadRefused(epoch: UInt64, UploadRefusal)
@@ -38,7 +46,33 @@ package enum WireMessage: Equatable, Sendable {
   case predict([ServedPrefix], [PredictionInput])
 
   /// Raised by one whenever a message changes; peers of another version are turned away.
-  package static let version: UInt16 = 2
+  package static let version: UInt16 = 3
+}
+
+/// Why a worker is not taken.
+package struct TurnedAway: Error, Equatable, Sendable {
+  package enum Cause: UInt8, CaseIterable, Sendable {
+    /// No protocol version in common.
+    case version = 1
+    /// The handshake or a frame broke the protocol.
+    case protocolError = 2
+    /// Its key's role does not allow what it asks.
+    case role = 3
+    /// Its backbone is not the run's.
+    case backbone = 4
+    /// No room now; try again later.
+    case full = 5
+    /// Its key has been revoked.
+    case revoked = 6
+  }
+
+  package var cause: Cause
+  package var reason: String
+
+  package init(_ cause: Cause, _ reason: String) {
+    self.cause = cause
+    self.reason = reason
+  }
 }
 
 package struct PredictionInput: Equatable, Sendable {

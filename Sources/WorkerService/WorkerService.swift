@@ -71,7 +71,3 @@ package final class WorkerService: Sendable {
     }
   }
 }
-
-struct TurnedAway: Error {
-  var reason: String
-}

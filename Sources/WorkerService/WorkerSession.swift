@@ -75,7 +75,7 @@ final class WorkerSession: Sendable {
     case .welcome(let recipe, let head):
       noteHead(head)
       start(recipe)
-    case .turnedAway(let reason): throw TurnedAway(reason: reason)
+    case .turnedAway(let refusal): throw refusal
     default: return log.write("unexpected_message", "before welcome")
     }
     // The coordinator may be silent for long; heartbeats notice if it is gone.
@@ -87,7 +87,9 @@ final class WorkerSession: Sendable {
 
   private func handle(_ message: WireMessage, request: UInt64) throws {
     switch message {
-    case .lease(let epoch, let assignment):
+    case .heard: break
+    case .lease(let grant):
+      let (epoch, assignment) = (grant.epoch, grant.assignment)
       activity.withLock {
         $0.epoch = epoch
         $0.isCancelled = false
@@ -109,7 +111,8 @@ final class WorkerSession: Sendable {
     // An audit's bits came out the same.
     case .uploadAccepted, .uploadRefused(_, .confirmed): break
     case .uploadRefused(_, let reason): log.write("upload_refused", "\(reason)")
-    case .hello, .requestWork, .heartbeat, .fetchSlice, .fetchArtifact, .upload, .failed,
+    case .checkpoint, .fetchCheckpoint, .draining, .hello, .requestWork, .heartbeat, .fetchSlice,
+      .fetchArtifact, .upload, .failed,
       .forgotten, .predictions, .predictionFailed, .welcome, .turnedAway:
       log.write("unexpected_message", "\(message.frame().type)")
     }

@@ -24,12 +24,16 @@ import WireFormat
     .failed(epoch: 5, Failure(kind: .host, reason: "r")), .forgotten(throughDeletion: 7),
     .predictions([ShardedPrediction(logits: [0.5, -1])]), .predictionFailed("no"),
     .welcome(TrainingRecipe(labels: ["a", "b"]), LedgerHead(size: 4, root: digest)),
-    .head(LedgerHead(size: 5, root: digest)), .turnedAway("why"),
+    .head(LedgerHead(size: 5, root: digest)), .turnedAway(TurnedAway(.full, "why")),
     .lease(
-      epoch: 5,
-      BlockAssignment(
-        slot: slot, key: BlockKey(digest), layers: 2..<4, seed: 6, ancestors: [digest],
-        slices: [reference])),
+      LeaseGrant(
+        epoch: 5,
+        assignment: BlockAssignment(
+          slot: slot, key: BlockKey(digest), layers: 2..<4, seed: 6, ancestors: [digest],
+          slices: [reference]),
+        checkpoint: StageCheckpoint(step: 8, digest: digest))),
+    .checkpoint(epoch: 5, BlockKey(digest), step: 8, state: [6]),
+    .fetchCheckpoint(BlockKey(digest)), .draining, .heard(epoch: 5),
     .cancel(epoch: 5), .uploadAccepted(epoch: 5), .uploadRefused(epoch: 5, .staleLease),
     .slice([[1], []]), .artifact([4, 5]), .unavailable("gone"),
     .forget(throughDeletion: 7, artifacts: [digest]),
