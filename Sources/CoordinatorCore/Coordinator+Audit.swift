@@ -36,7 +36,7 @@ extension Coordinator {
   mutating func nextAudit(for id: WorkerID) -> BlockAssignment? {
     audit.waiting.removeAll { state.blocks[$0] == nil }
     let name = workers[id]?.introduction.name
-    let hasOthers = workers.keys.contains { $0 != id && canTrain($0) }
+    let hasOthers = trainersByHost.values.reduce(0, +) > 1
     let choice = audit.waiting.firstIndex { key in
       leases[key] == nil && !(hasOthers && state.blocks[key]?.worker == name)
     }
@@ -46,10 +46,9 @@ extension Coordinator {
 
   /// Counts a second training of a standing block.
   mutating func noteAudit(of upload: Upload, from id: WorkerID, isSame: Bool) {
-    guard let lease = leases[upload.key], lease.epoch == upload.epoch, lease.worker == id else {
-      return
-    }
-    leases[upload.key] = nil
+    guard let lease = leases[epoch: upload.epoch], lease.key == upload.key, lease.worker == id
+    else { return }
+    end(lease)
     guard let place = audit.waiting.firstIndex(of: upload.key) else { return }
     audit.waiting.remove(at: place)
     audit.checked += 1

@@ -93,17 +93,17 @@ package enum DeletionDecision: Equatable, Sendable {
 
 package struct WorkerState: Equatable, Sendable {
   package let introduction: Introduction
-  package var wantsWork = false
-}
+  /// Its role, and a numeric class equal to the run's.
+  package let canTrain: Bool
+  /// It finishes what it has and takes no more.
+  package internal(set) var isDraining = false
+  /// Where it trained last: what it needs next is most likely in its memory.
+  var home: Int?
 
-/// The right to train a block until a moment, with the number that fences off older attempts.
-package struct Lease: Equatable, Sendable {
-  package let slot: BlockSlot
-  package let worker: WorkerID
-  /// Term of the coordinator process and a count; never used twice.
-  package let epoch: UInt64
-  package var until: Milliseconds
-  package var progress = StageProgress(step: 0, totalSteps: 0)
+  init(introduction: Introduction, canTrain: Bool) {
+    self.introduction = introduction
+    self.canTrain = canTrain
+  }
 }
 
 package struct StageProgress: Equatable, Sendable {
@@ -182,13 +182,6 @@ package struct Failure: Equatable, Sendable {
   }
 }
 
-package struct BlockFailures: Equatable, Sendable {
-  package var attemptsByHost: [String: Int] = [:]
-  package var reasons: [String] = []
-  package var notBefore: Milliseconds = 0
-  package var isPoisoned = false
-}
-
 /// Why a slot has no block and nobody trains one.
 package enum WaitingReason: Equatable, Sendable {
   case training
@@ -196,6 +189,8 @@ package enum WaitingReason: Equatable, Sendable {
   case noMatchingNumericClass
   case parentMissing
   case backoff
+  /// This host has failed often enough, and no other has tried.
+  case otherHostNeeded(String)
   case paused
   case repairPolicy
   case quarantined
@@ -209,6 +204,7 @@ package enum WaitingReason: Equatable, Sendable {
     case .noMatchingNumericClass: "no_matching_numeric_class"
     case .parentMissing: "parent_missing"
     case .backoff: "backoff"
+    case .otherHostNeeded(let reason): "needs_another_host: \(reason)"
     case .paused: "paused"
     case .repairPolicy: "repair_policy"
     case .quarantined: "quarantined"
@@ -274,7 +270,7 @@ package enum Effect: Equatable, Sendable {
   /// Bytes that came with a refused upload and belong to no block.
   case discard(Digest)
   /// A checkpoint that nobody will continue from.
-  case discardCheckpoint(BlockKey)
+  case discardCheckpoint(BlockKey, StageCheckpoint)
   case purge(PurgeOrder)
   case forget(WorkerID, throughDeletion: UInt64, artifacts: [Digest])
 }

@@ -10,8 +10,18 @@ import Unlearning
 package struct Coordinator: Sendable {
   package private(set) var state: RunState
   package private(set) var workers: [WorkerID: WorkerState] = [:]
-  package internal(set) var leases: [BlockKey: Lease] = [:]
-  package private(set) var failures: [BlockKey: BlockFailures] = [:]
+  package internal(set) var leases = LeaseBook()
+  package internal(set) var failures: [BlockKey: BlockFailures] = [:]
+  /// Stages in the middle whose bytes are kept, with the slot they belong to.
+  package internal(set) var checkpoints: [BlockKey: KeptCheckpoint] = [:]
+  /// What may be trained now.
+  var queue: WorkQueue
+  /// Workers that asked for work and got none, ascending; all of them may train.
+  var idle: [WorkerID] = []
+  /// Connections of each host that may train.
+  var trainersByHost: [String: Int] = [:]
+  /// How long the stages took, to know a straggler by.
+  package internal(set) var pace = StagePace()
   package private(set) var purge: PurgeProgress?
   /// Determinism alarms and other things an operator must see; newest last.
   package private(set) var alarms: [String] = []
@@ -19,21 +29,27 @@ package struct Coordinator: Sendable {
   /// Set when a worker has seen a ledger that this one does not extend: nothing is served then.
   package private(set) var isBehind = false
   private let auditShare: Double
+  private var foundCheckpoints: [BlockKey: StageCheckpoint]
   var now = Moment(monotonic: 0, wall: 0)
-  private var lastLeaseNumber: UInt32 = 0
+  var lastLeaseNumber: UInt32 = 0
 
   package static let leaseDuration: Milliseconds = 15_000
-  package static let attemptsPerHost = 2
-  package static let hostsBeforePoison = 2
 
   /// Takes over a run from its replayed state.
   ///
-  /// - Parameter auditShare: How many of the blocks committed from now on are trained a second time
-  ///   when a worker has nothing else to do.
-  package init(_ state: RunState, auditShare: Double = 0) {
+  /// - Parameters:
+  ///   - auditShare: How many of the blocks committed from now on are trained a second time when a
+  ///     worker has nothing else to do.
+  ///   - checkpoints: Stages in the middle that an earlier process left; those of keys that are no
+  ///     longer wanted are discarded in the first step.
+  package init(
+    _ state: RunState, auditShare: Double = 0, checkpoints: [BlockKey: StageCheckpoint] = [:]
+  ) {
     self.state = state
     self.auditShare = auditShare
     self.state.refreshKeys()
+    queue = WorkQueue(shardCount: state.plan.shardCount)
+    foundCheckpoints = checkpoints
   }
 
   /// Decides one event, applies what it decided, and says what the shell owes for it.
@@ -47,67 +63,72 @@ package struct Coordinator: Sendable {
   }
 
   mutating func record(_ entry: JournalEntry, in step: inout Step) {
+    touchShards(changedBy: entry)
     step.entries.append(entry)
     state.apply(entry)
+  }
+
+  /// Has the schedule look again at every shard whose slots an entry decides about.
+  private mutating func touchShards(changedBy entry: JournalEntry) {
+    switch entry {
+    case .committed(let block): queue.touch(block.slot.shard)
+    case .deleted(let deletion):
+      for tag in deletion.tags {
+        if let record = state.records[tag] { queue.touch(record.location.shard) }
+      }
+    case .quarantined(let key, _), .artifactLost(let key, _):
+      if let block = state.blocks[key] { queue.touch(block.slot.shard) }
+    case .numericClassPinned, .trainingRequested, .ingested: queue.touchAll()
+    case .created, .started, .purged, .repaired, .certified, .snapshotTaken, .copied, .copyRemoved,
+      .restored:
+      break
+    }
   }
 
   private mutating func decide(_ event: Event, into step: inout Step) {
     switch event {
     case .started:
       record(.started(term: state.term + 1, at: now.wall), in: &step)
+      adoptCheckpoints(foundCheckpoints, in: &step)
+      foundCheckpoints = [:]
 
-    case .ticked: break
+    case .ticked: tick(into: &step)
 
     case .trainingRequested:
       // The operator's word also clears the verdict on blocks that failed everywhere.
       failures = [:]
       record(.trainingRequested(at: now.wall), in: &step)
 
-    case .workerJoined(let id, let introduction):
-      if introduction.roles.contains(.train), state.numericClass == nil {
-        record(.numericClassPinned(introduction.numericClass), in: &step)
-      }
-      workers[id] = WorkerState(introduction: introduction)
-      if let head = introduction.head, !state.ledger.extends(head) {
-        isBehind = true
-        alarms.append(
-          "worker \(introduction.name) has seen a ledger of \(head.size) entries that this one, of "
-            + "\(state.ledger.leaves.count), does not extend: this run is older than its promises"
-        )
-      }
+    case .workerJoined(let id, let introduction): join(id, introduction, into: &step)
 
-    case .workerLeft(let id):
-      workers[id] = nil
-      for (key, lease) in leases where lease.worker == id { leases[key] = nil }
-      purge?.workersToHear.remove(id)
+    case .workerLeft(let id): leave(id, into: &step)
 
     case .workRequested(let id):
       // One lease at a time: a second would overwrite what the worker knows of the first.
-      if !leases.values.contains(where: { $0.worker == id }) { workers[id]?.wantsWork = true }
+      if canTrain(id), leases.lease(of: id) == nil { startWaiting(id) }
+
+    case .draining(let id):
+      workers[id]?.isDraining = true
+      stopWaiting(id)
 
     case .heartbeat(let id, let epoch, let progress):
-      guard let key = leases.first(where: { $0.value.epoch == epoch })?.key,
-        leases[key]?.worker == id
-      else {
-        step.effects.append(.cancel(id, epoch))
-        return
+      guard epoch != 0 else { return step.effects.append(.heard(id, 0)) }
+      guard leases[epoch: epoch]?.worker == id else {
+        return step.effects.append(.cancel(id, epoch))
       }
-      leases[key]?.until = now.monotonic + Self.leaseDuration
-      leases[key]?.progress = progress
+      leases.renew(epoch, until: now.monotonic + Self.leaseDuration, progress: progress)
       step.effects.append(.heard(id, epoch))
 
     case .uploaded(let id, let upload):
       decide(upload, from: id, into: &step)
 
     case .failed(let id, let epoch, let failure):
-      guard let (key, lease) = leases.first(where: { $0.value.epoch == epoch }), lease.worker == id
-      else { return }
-      leases[key] = nil
-      note(failure, of: key, by: id)
+      guard let lease = leases[epoch: epoch], lease.worker == id else { return }
+      end(lease)
+      note(failure, of: lease.key, by: id)
 
-    case .draining(let id): workers[id]?.wantsWork = false
-
-    case .checkpointed(_, _, let key, _): step.effects.append(.discardCheckpoint(key))
+    case .checkpointed(let id, let epoch, let key, let checkpoint):
+      keep(checkpoint, of: key, epoch: epoch, from: id, in: &step)
 
     case .deletionRequested(let token, let wish):
       step.effects.append(.deletionDecided(token, decide(wish, into: &step)))
@@ -145,15 +166,19 @@ package struct Coordinator: Sendable {
       discard(upload.artifact, in: &step)
       return
     }
-    guard let lease = leases[upload.key], lease.epoch == upload.epoch, lease.worker == id,
+    guard let lease = leases[epoch: upload.epoch], lease.key == upload.key, lease.worker == id,
       state.expectedKeys[lease.slot] == upload.key
     else {
       step.effects.append(.refused(id, upload.epoch, .staleLease))
       discard(upload.artifact, in: &step)
       return
     }
-    leases[upload.key] = nil
+    end(lease)
+    pace.note(lease.purpose, stage: lease.slot.stage, took: now.monotonic - lease.grantedAt)
     failures[upload.key] = nil
+    dropCheckpoint(of: upload.key, in: &step)
+    // Whoever else trains it comes too late: the first verified result counts.
+    for other in leases.leases(of: upload.key) { cancel(other, in: &step) }
     record(
       .committed(
         CommittedBlock(
@@ -220,22 +245,6 @@ package struct Coordinator: Sendable {
   private func discard(_ artifact: Digest, in step: inout Step) {
     if state.artifactUses[artifact] == nil { step.effects.append(.discard(artifact)) }
   }
-
-  private mutating func note(_ failure: Failure, of key: BlockKey, by id: WorkerID) {
-    let host = workers[id]?.introduction.host ?? "unknown host"
-    switch failure.kind {
-    case .cancelled: return
-    case .retryable, .host, .fatal:
-      var failures = self.failures[key] ?? BlockFailures()
-      failures.reasons.append("\(host): \(failure.reason)")
-      failures.attemptsByHost[host, default: 0] += failure.kind == .host ? Self.attemptsPerHost : 1
-      let doublings = min(failures.reasons.count - 1, 6)
-      failures.notBefore = now.monotonic + min(1_000 << Milliseconds(doublings), 60_000)
-      let spentHosts = failures.attemptsByHost.values.count { $0 >= Self.attemptsPerHost }
-      failures.isPoisoned = failure.kind == .fatal || spentHosts >= Self.hostsBeforePoison
-      self.failures[key] = failures
-    }
-  }
 }
 
 // MARK: - What follows from any change
@@ -243,17 +252,7 @@ package struct Coordinator: Sendable {
 extension Coordinator {
   /// Brings leases, purge and requests in line with the state, whatever just changed it.
   private mutating func settle(into step: inout Step) {
-    for (key, lease) in leases.sorted(by: { $0.key < $1.key }) {
-      if state.expectedKeys[lease.slot] != key {
-        // Its records are no longer the retained ones; a late result will find no lease.
-        step.effects.append(.cancel(lease.worker, lease.epoch))
-        leases[key] = nil
-      } else if lease.until <= now.monotonic {
-        step.effects.append(.cancel(lease.worker, lease.epoch))
-        leases[key] = nil
-        note(Failure(kind: .retryable, reason: "lease ran out"), of: key, by: lease.worker)
-      }
-    }
+    cancelStaleLeases(into: &step)
     settlePurge(into: &step)
     settleDeletions(into: &step)
     grantLeases(into: &step)
@@ -323,88 +322,68 @@ extension Coordinator {
         .forget(id, throughDeletion: order.throughDeletion, artifacts: order.artifacts))
     }
   }
+}
 
-  private mutating func grantLeases(into step: inout Step) {
-    let idle = workers.keys.sorted().filter { canTrain($0) && workers[$0]?.wantsWork == true }
-    guard !idle.isEmpty, !isBehind else { return }
-    var ready = readySlots()
-    for id in idle {
-      let host = workers[id]?.introduction.host ?? ""
-      let choice = ready.firstIndex { slot in
-        let attempts = state.expectedKeys[slot].flatMap { failures[$0]?.attemptsByHost[host] } ?? 0
-        return attempts < Self.attemptsPerHost
-      }
-      let assignment: BlockAssignment?
-      if let choice {
-        assignment = state.assignment(for: ready[choice])
-        ready.remove(at: choice)
-      } else {
-        assignment = nextAudit(for: id)
-      }
-      guard let assignment else { continue }
-      lastLeaseNumber += 1
-      let lease = Lease(
-        slot: assignment.slot, worker: id,
-        epoch: UInt64(state.term) << 32 | UInt64(lastLeaseNumber),
-        until: now.monotonic + Self.leaseDuration)
-      leases[assignment.key] = lease
-      workers[id]?.wantsWork = false
-      step.effects.append(
-        .grant(id, LeaseGrant(epoch: lease.epoch, assignment: assignment)))
+// MARK: - Workers
+
+extension Coordinator {
+  private mutating func join(_ id: WorkerID, _ introduction: Introduction, into step: inout Step) {
+    if introduction.roles.contains(.train), state.numericClass == nil {
+      record(.numericClassPinned(introduction.numericClass), in: &step)
     }
+    let canTrain =
+      introduction.roles.contains(.train) && introduction.numericClass == state.numericClass
+    workers[id] = WorkerState(introduction: introduction, canTrain: canTrain)
+    if canTrain { trainersByHost[introduction.host, default: 0] += 1 }
+    if let head = introduction.head, !state.ledger.extends(head) {
+      isBehind = true
+      alarms.append(
+        "worker \(introduction.name) has seen a ledger of \(head.size) entries that this one, of "
+          + "\(state.ledger.leaves.count), does not extend: this run is older than its promises")
+    }
+  }
+
+  private mutating func leave(_ id: WorkerID, into step: inout Step) {
+    stopWaiting(id)
+    if let lease = leases.lease(of: id) {
+      end(lease)
+      noteLoss(of: lease, reason: "the worker went away")
+    }
+    if let worker = workers.removeValue(forKey: id), worker.canTrain {
+      let host = worker.introduction.host
+      trainersByHost[host, default: 1] -= 1
+      if trainersByHost[host] == 0 { trainersByHost[host] = nil }
+    }
+    purge?.workersToHear.remove(id)
+  }
+
+  /// Puts a worker among those that wait for work.
+  private mutating func startWaiting(_ id: WorkerID) {
+    let place = idle.partitioningIndex { $0 >= id }
+    if place == idle.endIndex || idle[place] != id { idle.insert(id, at: place) }
+  }
+
+  mutating func setHome(_ shard: Int, of id: WorkerID) { workers[id]?.home = shard }
+
+  mutating func stopWaiting(_ id: WorkerID) {
+    let place = idle.partitioningIndex { $0 >= id }
+    if place < idle.endIndex, idle[place] == id { idle.remove(at: place) }
   }
 
   /// Whether a worker may train at all: its role, and bits comparable with the run's.
   package func canTrain(_ id: WorkerID) -> Bool {
-    guard let introduction = workers[id]?.introduction else { return false }
-    return introduction.roles.contains(.train) && introduction.numericClass == state.numericClass
+    workers[id].map { $0.canTrain && !$0.isDraining } ?? false
   }
+}
 
-  /// Slots that could be trained this moment, most useful first.
-  ///
-  /// The shard that serves least comes first, then the lowest stage, as more depends on it.
-  private func readySlots() -> [BlockSlot] {
-    var seen: Set<BlockKey> = []
-    return state.untrainedSlots
-      .filter { waitingReason(of: $0) == nil && seen.insert(state.expectedKeys[$0]!).inserted }
-      .map { (depth: state.servedPrefix(shard: $0.shard)?.depth ?? 0, slot: $0) }
-      .sorted {
-        ($0.depth, $0.slot.stage, $0.slot.sequence, $0.slot.shard)
-          < ($1.depth, $1.slot.stage, $1.slot.sequence, $1.slot.shard)
-      }
-      .map(\.slot)
-  }
-
-  /// Why an untrained slot is not being trained; `nil` if a worker could take it now.
-  package func waitingReason(of slot: BlockSlot) -> WaitingReason? {
-    guard let key = state.expectedKeys[slot] else { return .noWorkers }
-    if leases[key] != nil { return .training }
-    if state.quarantinedKeys.contains(key) { return .quarantined }
-    if let failures = failures[key] {
-      if failures.isPoisoned { return .poisoned(failures.reasons.last ?? "") }
-      if failures.notBefore > now.monotonic { return .backoff }
+extension Array {
+  /// The first index for which `belongsAfter` holds, given that it holds for all later ones.
+  fileprivate func partitioningIndex(where belongsAfter: (Element) -> Bool) -> Int {
+    var (low, high) = (startIndex, endIndex)
+    while low < high {
+      let middle = (low + high) / 2
+      if belongsAfter(self[middle]) { high = middle } else { low = middle + 1 }
     }
-    if !state.isTrainingRequested { return .paused }
-    if let parent = slot.parent, state.block(at: parent) == nil { return .parentMissing }
-    if let maskedAt = state.maskedSince[slot], !repairIsDue(maskedAt, slot) {
-      return .repairPolicy
-    }
-    if !workers.keys.contains(where: canTrain) {
-      return workers.isEmpty ? .noWorkers : .noMatchingNumericClass
-    }
-    return nil
-  }
-
-  private func repairIsDue(_ maskedAt: Milliseconds, _ slot: BlockSlot) -> Bool {
-    if let asked = state.repairRequestedAt, asked >= maskedAt { return true }
-    switch state.run.repairPolicy {
-    case .eager: return true
-    case .manual: return false
-    case .depthBelow(let depth):
-      return state.servedPrefix(shard: slot.shard)?.depth ?? 0 < depth
-    case .batched(let quiet, let maximumAge):
-      let latest = state.deletions.last?.acceptedAt ?? 0
-      return now.wall - latest >= quiet || now.wall - maskedAt >= maximumAge
-    }
+    return low
   }
 }

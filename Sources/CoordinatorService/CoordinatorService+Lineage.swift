@@ -179,7 +179,7 @@ extension CoordinatorService {
   ) -> RunStatus.Worker {
     var described = RunStatus.Worker(
       name: worker.introduction.name, roles: worker.introduction.roles.map(\.rawValue).sorted())
-    if let lease = coordinator.leases.values.first(where: { $0.worker == id }) {
+    if let lease = coordinator.leases.lease(of: id) {
       described.training = "\(lease.slot.shard)/\(lease.slot.sequence)/\(lease.slot.stage)"
       described.step = lease.progress.step
       described.totalSteps = lease.progress.totalSteps

@@ -214,8 +214,7 @@ extension CoordinatorService {
     switch message {
     case .requestWork: loop.post(.workRequested(link.id))
     case .heartbeat(let epoch, let progress):
-      // Idle beats only show the connection to be alive.
-      if epoch != 0 { loop.post(.heartbeat(link.id, epoch: epoch, progress)) }
+      loop.post(.heartbeat(link.id, epoch: epoch, progress))
     case .fetchSlice(let reference): link.send(slice(reference), request: request)
     case .fetchArtifact(let digest): link.send(artifact(digest), request: request)
     case .upload(let epoch, let key, let work, let bytes):

@@ -70,9 +70,9 @@ struct Bench {
   /// Every lease that is live, finished with an artifact that follows from its key.
   @discardableResult
   mutating func finishLeases() -> Int {
-    let leases = coordinator.leases.sorted { $0.key < $1.key }
-    for (key, lease) in leases {
-      handle(.uploaded(lease.worker, Self.upload(key, lease.epoch)))
+    let leases = coordinator.leases.all
+    for lease in leases {
+      handle(.uploaded(lease.worker, Self.upload(lease.key, lease.epoch)))
       handle(.workRequested(lease.worker))
     }
     return leases.count
@@ -156,7 +156,8 @@ struct Bench {
     bench.join(1)
     bench.handle(.trainingRequested)
     bench.handle(.workRequested(WorkerID(1)))
-    let (key, lease) = try #require(bench.coordinator.leases.first)
+    let lease = try #require(bench.coordinator.leases.all.first)
+    let key = lease.key
     let slice = bench.coordinator.state.plan.slicesRead(by: lease.slot)[0]
     let step = bench.handle(
       .deletionRequested(token: 1, Bench.wish([Bench.tag(lease.slot.shard, slice, 1)])))
@@ -234,7 +235,8 @@ struct Bench {
     bench.join(1)
     bench.handle(.trainingRequested)
     bench.handle(.workRequested(WorkerID(1)))
-    let (key, lease) = try #require(bench.coordinator.leases.first)
+    let lease = try #require(bench.coordinator.leases.all.first)
+    let key = lease.key
     bench.handle(
       .heartbeat(WorkerID(1), epoch: lease.epoch, StageProgress(step: 1, totalSteps: 2)),
       after: 14_000)
@@ -251,7 +253,8 @@ struct Bench {
     bench.join(1)
     bench.handle(.trainingRequested)
     bench.handle(.workRequested(WorkerID(1)))
-    let (key, old) = try #require(bench.coordinator.leases.first)
+    let old = try #require(bench.coordinator.leases.all.first)
+    let key = old.key
     bench.handle(.ticked, after: Coordinator.leaseDuration + 1)
     // After the back-off of the failed attempt the block comes first again.
     bench.handle(.workRequested(WorkerID(1)), after: 2000)
@@ -275,7 +278,7 @@ struct Bench {
     bench.handle(.trainingRequested)
     for _ in 0..<400 {
       for id in [WorkerID(1), WorkerID(2)] { bench.handle(.workRequested(id)) }
-      for (_, lease) in bench.coordinator.leases {
+      for lease in bench.coordinator.leases.all {
         bench.handle(
           .failed(lease.worker, epoch: lease.epoch, Failure(kind: .retryable, reason: "boom")))
         bench.handle(.workRequested(lease.worker))
@@ -315,8 +318,8 @@ struct Bench {
           bench.handle(.purgeConfirmed(id, throughDeletion: purge.order.throughDeletion))
         }
       case 7:
-        for (key, lease) in bench.coordinator.leases.sorted(by: { $0.key < $1.key }) {
-          uploads.append((lease.worker, Bench.upload(key, lease.epoch)))
+        for lease in bench.coordinator.leases.all {
+          uploads.append((lease.worker, Bench.upload(lease.key, lease.epoch)))
         }
       default:
         // Late, repeated and reordered results all come.
@@ -334,7 +337,7 @@ struct Bench {
           try #require(artifact == SHA256.hash(key.digest.bytes), "a stale block serves")
         }
       }
-      let holders = bench.coordinator.leases.values.map(\.worker)
+      let holders = bench.coordinator.leases.all.map(\.worker)
       try #require(Set(holders).count == holders.count, "a worker holds two leases")
       try #require(Set(state.records.tags).isDisjoint(with: state.deletedTags.keys))
     }

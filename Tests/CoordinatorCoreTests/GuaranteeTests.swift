@@ -167,7 +167,8 @@ import Unlearning
     #expect(bench.coordinator.audit.waiting.count == 8)
     #expect(bench.coordinator.audit.matchRate == nil)
     for turn in 0..<8 {
-      let (key, lease) = try #require(bench.coordinator.leases.first)
+      let lease = try #require(bench.coordinator.leases.all.first)
+      let key = lease.key
       let artifact = turn == 7 ? SHA256.hash([42]) : nil
       // Someone else's upload is no audit.
       bench.handle(.uploaded(WorkerID(2), Bench.upload(key, lease.epoch)))
@@ -215,7 +216,8 @@ import Unlearning
     bench.handle(.workRequested(WorkerID(1)))
     bench.handle(.workRequested(WorkerID(1)))
     #expect(bench.coordinator.leases.count == 1)
-    let (key, lease) = try #require(bench.coordinator.leases.first)
+    let lease = try #require(bench.coordinator.leases.all.first)
+    let key = lease.key
     let step = bench.handle(.uploaded(WorkerID(2), Bench.upload(key, lease.epoch)))
     #expect(step.effects.contains(.refused(WorkerID(2), lease.epoch, .staleLease)))
     #expect(bench.coordinator.state.blocks.isEmpty)
@@ -228,7 +230,8 @@ import Unlearning
     bench.join(2)
     bench.handle(.trainingRequested)
     bench.handle(.workRequested(WorkerID(1)))
-    let (key, lease) = try #require(bench.coordinator.leases.first)
+    let lease = try #require(bench.coordinator.leases.all.first)
+    let key = lease.key
     let beat = bench.handle(
       .heartbeat(WorkerID(2), epoch: lease.epoch, StageProgress(step: 1, totalSteps: 2)))
     #expect(beat.effects == [.cancel(WorkerID(2), lease.epoch)])

@@ -1,0 +1,206 @@
+import Unlearning
+
+// Who trains what: every choice is a function of the state, so it can be replayed.
+
+extension Coordinator {
+  /// What time alone brings about: leases run out, stragglers get company.
+  mutating func tick(into step: inout Step) {
+    for lease in leases.all where lease.until <= now.monotonic {
+      cancel(lease, in: &step)
+      noteLoss(of: lease, reason: "the lease ran out")
+    }
+    speculate(into: &step)
+  }
+
+  /// Ends a lease whose worker knows that it has ended.
+  mutating func end(_ lease: Lease) {
+    leases.remove(lease)
+    queue.touch(lease.slot.shard)
+  }
+
+  /// Ends a lease and tells its worker.
+  mutating func cancel(_ lease: Lease, in step: inout Step) {
+    end(lease)
+    step.effects.append(.cancel(lease.worker, lease.epoch))
+  }
+
+  /// Ends every lease whose records are no longer the retained ones; a late result finds none.
+  mutating func cancelStaleLeases(into step: inout Step) {
+    var shards: Set<Int> = []
+    for entry in step.entries {
+      switch entry {
+      case .deleted(let deletion):
+        shards.formUnion(state.deletion(deletion.number).locations.map(\.shard))
+      case .numericClassPinned: shards.formUnion(0..<state.plan.shardCount)
+      default: break
+      }
+    }
+    guard !shards.isEmpty else { return }
+    for shard in shards.sorted() {
+      for lease in leases.leases(ofShard: shard) where state.expectedKeys[lease.slot] != lease.key {
+        cancel(lease, in: &step)
+      }
+    }
+    dropStaleCheckpoints(in: &step)
+  }
+
+  // MARK: - Granting
+
+  mutating func grantLeases(into step: inout Step) {
+    guard !idle.isEmpty, !isBehind else { return }
+    refreshQueue()
+    for id in idle {
+      guard !queue.isEmpty else { break }
+      guard let worker = workers[id] else { continue }
+      if let slot = chooseSlot(for: worker), let assignment = state.assignment(for: slot) {
+        grant(assignment, to: id, .training, into: &step)
+        refreshQueue()
+      }
+    }
+    guard !audit.waiting.isEmpty else { return }
+    for id in idle {
+      if let assignment = nextAudit(for: id) { grant(assignment, to: id, .audit, into: &step) }
+    }
+  }
+
+  private mutating func refreshQueue() {
+    // The queue is taken out while the rest of `self` is looked at, so that neither is copied.
+    var queue = WorkQueue(shardCount: 0)
+    swap(&queue, &self.queue)
+    defer { swap(&queue, &self.queue) }
+    queue.refresh(at: now.monotonic) { outlook(ofShard: $0) }
+  }
+
+  private mutating func chooseSlot(for worker: WorkerState) -> BlockSlot? {
+    var queue = WorkQueue(shardCount: 0)
+    swap(&queue, &self.queue)
+    defer { swap(&queue, &self.queue) }
+    return queue.choose(home: worker.home) { isFit($0, host: worker.introduction.host) }
+  }
+
+  private mutating func grant(
+    _ assignment: BlockAssignment, to id: WorkerID, _ purpose: Lease.Purpose,
+    into step: inout Step
+  ) {
+    lastLeaseNumber += 1
+    let lease = Lease(
+      slot: assignment.slot, key: assignment.key, worker: id, purpose: purpose,
+      epoch: UInt64(state.term) << 32 | UInt64(lastLeaseNumber), grantedAt: now.monotonic,
+      until: now.monotonic + Self.leaseDuration)
+    leases.insert(lease)
+    queue.touch(lease.slot.shard)
+    stopWaiting(id)
+    setHome(lease.slot.shard, of: id)
+    // A second opinion that starts from the first one's checkpoint would be none.
+    let checkpoint = purpose == .training ? checkpoints[lease.key]?.checkpoint : nil
+    step.effects.append(
+      .grant(
+        id, LeaseGrant(epoch: lease.epoch, assignment: assignment, checkpoint: checkpoint)))
+  }
+
+  /// Gives blocks that take far longer than their like to a second worker, if some have nothing to
+  /// do and the budget allows it.
+  private mutating func speculate(into step: inout Step) {
+    guard !idle.isEmpty, !isBehind else { return }
+    refreshQueue()
+    guard queue.isEmpty else { return }
+    let stragglers = leases.all.filter { lease in
+      lease.purpose == .training && leases.leases(of: lease.key).count == 1
+        && pace.patience(stage: lease.slot.stage).map { now.monotonic - lease.grantedAt > $0 }
+          ?? false
+    }
+    for lease in stragglers {
+      let host = workers[lease.worker]?.introduction.host
+      // A slow host slows all its workers down: better someone from another.
+      let helper =
+        idle.first { workers[$0]?.introduction.host != host } ?? idle.first
+      guard let helper, let assignment = state.assignment(for: lease.slot),
+        pace.affordsSpeculation(stage: lease.slot.stage)
+      else { return }
+      grant(assignment, to: helper, .speculation, into: &step)
+    }
+  }
+
+  // MARK: - Waiting
+
+  /// The slots of a shard that could be trained now, and when more may come due.
+  ///
+  /// In each sequence only the first missing block can be trained: the others lack an ancestor.
+  private func outlook(ofShard shard: Int) -> WorkQueue.Outlook {
+    var outlook = WorkQueue.Outlook()
+    outlook.leases = leases.count(ofShard: shard)
+    var seen: Set<BlockKey> = []
+    for sequence in state.plan.sequences.indices {
+      let depth = state.depth(shard: shard, sequence: sequence)
+      outlook.depth = max(outlook.depth, depth)
+      guard depth < state.plan.sliceCount else { continue }
+      let slot = BlockSlot(shard: shard, sequence: sequence, stage: depth + 1)
+      guard let key = state.expectedKeys[slot], seen.insert(key).inserted else { continue }
+      switch standstill(of: slot) {
+      case nil: outlook.ready.append(slot)
+      case .backoff:
+        let at = failures[key]?.notBefore ?? 0
+        outlook.wakeAt = min(outlook.wakeAt ?? .max, at)
+      case .repairPolicy:
+        if let at = repairDueAt(slot) { outlook.wakeAt = min(outlook.wakeAt ?? .max, at) }
+      default: break
+      }
+    }
+    // Within a shard urgency goes by stage, then sequence.
+    outlook.ready.sort { ($0.stage, $0.sequence) < ($1.stage, $1.sequence) }
+    return outlook
+  }
+
+  /// Why an untrained slot is not being trained; `nil` if a worker is about to take it.
+  package func waitingReason(of slot: BlockSlot) -> WaitingReason? {
+    if let reason = standstill(of: slot) { return reason }
+    if trainersByHost.isEmpty { return workers.isEmpty ? .noWorkers : .noMatchingNumericClass }
+    if !trainersByHost.keys.contains(where: { isFit(slot, host: $0) }) {
+      let reason = state.expectedKeys[slot].flatMap { failures[$0]?.reasons.last }
+      return .otherHostNeeded(reason ?? "")
+    }
+    return nil
+  }
+
+  /// What keeps a slot from being trained, whoever the workers are.
+  private func standstill(of slot: BlockSlot) -> WaitingReason? {
+    guard let key = state.expectedKeys[slot] else { return .noWorkers }
+    if leases[key] != nil { return .training }
+    if state.quarantinedKeys.contains(key) { return .quarantined }
+    if let failures = failures[key] {
+      if failures.isPoisoned { return .poisoned(failures.reasons.last ?? "") }
+      if failures.notBefore > now.monotonic { return .backoff }
+    }
+    if !state.isTrainingRequested { return .paused }
+    if let parent = slot.parent, state.block(at: parent) == nil { return .parentMissing }
+    if let maskedAt = state.maskedSince[slot], !repairIsDue(maskedAt, slot) {
+      return .repairPolicy
+    }
+    return nil
+  }
+
+  private func repairIsDue(_ maskedAt: Milliseconds, _ slot: BlockSlot) -> Bool {
+    if let asked = state.repairRequestedAt, asked >= maskedAt { return true }
+    switch state.run.repairPolicy {
+    case .eager: return true
+    case .manual: return false
+    case .depthBelow(let depth):
+      return state.servedPrefix(shard: slot.shard)?.depth ?? 0 < depth
+    case .batched(let quiet, let maximumAge):
+      let latest = state.deletions.last?.acceptedAt ?? 0
+      return now.wall - latest >= quiet || now.wall - maskedAt >= maximumAge
+    }
+  }
+
+  /// Longest that a batched repair sleeps: the wall clock it is due by may be set meanwhile.
+  private static let longestSleep: Milliseconds = 5_000
+
+  /// When a batched repair is to be looked at again, on the monotonic clock.
+  private func repairDueAt(_ slot: BlockSlot) -> Milliseconds? {
+    guard case .batched(let quiet, let maximumAge) = state.run.repairPolicy,
+      let maskedAt = state.maskedSince[slot]
+    else { return nil }
+    let due = min((state.deletions.last?.acceptedAt ?? 0) + quiet, maskedAt + maximumAge)
+    return now.monotonic + min(max(due - now.wall, 1), Self.longestSleep)
+  }
+}
