@@ -76,13 +76,19 @@ package struct CanonicalReader: Sendable {
 
   /// Reads a count and that many elements.
   ///
-  /// A count larger than the remaining bytes cannot be honest, as every element takes at least one.
+  /// A count of more elements than the remaining bytes can hold cannot be honest, so memory is
+  /// reserved only after that check.
+  ///
+  /// - Parameter minimumByteCount: what an element takes at least; every one takes one.
   package mutating func readArray<Element>(
+    minimumByteCount: Int = 1,
     each: (inout CanonicalReader) throws(DecodingFailure) -> Element
   ) throws(DecodingFailure) -> [Element] {
     let start = offset
     let count = Int(try readInteger(UInt32.self))
-    guard count <= remainingByteCount else { throw .invalid(what: "count", atByte: start) }
+    guard count <= remainingByteCount / minimumByteCount else {
+      throw .invalid(what: "count", atByte: start)
+    }
     var elements: [Element] = []
     elements.reserveCapacity(count)
     for _ in 0..<count { elements.append(try each(&self)) }

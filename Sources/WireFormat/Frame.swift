@@ -1,6 +1,7 @@
 import ByteCoding
 
-/// One unit of Lethe wire: `u32 length · u8 type · u64 request · body`, little-endian.
+/// One unit of a connection without authentication, which the services use until they run the two
+/// ends: `u32 length · u8 type · u64 request · body`, little-endian.
 ///
 /// `length` counts everything after itself. `request` pairs an answer with its question and is 0
 /// where there is none.
@@ -50,5 +51,23 @@ package struct Frame: Equatable, Sendable {
     type = try reader.readInteger()
     request = try reader.readInteger()
     body = Array(try reader.readRaw(byteCount: reader.remainingByteCount))
+  }
+}
+
+extension WireMessage {
+  /// The message as a frame without authentication: head and content in one body.
+  package func frame(request: UInt64 = 0) -> Frame {
+    let (type, head, content) = parts
+    return Frame(type: type.rawValue, request: request, body: head + content)
+  }
+
+  package init(_ frame: Frame) throws(DecodingFailure) {
+    guard let type = FrameType(rawValue: frame.type) else {
+      throw .invalid(what: "message type \(frame.type)", atByte: 0)
+    }
+    let headByteCount = type.content?.headByteCount ?? frame.body.count
+    try self.init(
+      type, head: frame.body.prefix(headByteCount),
+      content: Array(frame.body.dropFirst(headByteCount)))
   }
 }

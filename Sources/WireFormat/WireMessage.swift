@@ -5,8 +5,7 @@ import Unlearning
 
 /// Everything a coordinator and a worker say to each other.
 ///
-/// Numbers below 64 go from worker to coordinator, the others back. The bodies stand in
-/// `Protocols/wire.md`.
+/// Bodies, limits and who answers what stand in `Protocols/wire.md`.
 package enum WireMessage: Equatable, Sendable {
   // Worker to coordinator.
   case hello(Introduction)
@@ -45,8 +44,36 @@ package enum WireMessage: Equatable, Sendable {
   case forget(throughDeletion: UInt64, artifacts: [Digest])
   case predict([ServedPrefix], [PredictionInput])
 
-  /// Raised by one whenever a message changes; peers of another version are turned away.
-  package static let version: UInt16 = 3
+  package var type: FrameType {
+    switch self {
+    case .hello: .hello
+    case .requestWork: .requestWork
+    case .heartbeat: .heartbeat
+    case .fetchSlice: .fetchSlice
+    case .fetchArtifact: .fetchArtifact
+    case .upload: .upload
+    case .failed: .failed
+    case .forgotten: .forgotten
+    case .predictions: .predictions
+    case .predictionFailed: .predictionFailed
+    case .checkpoint: .checkpoint
+    case .fetchCheckpoint: .fetchCheckpoint
+    case .draining: .draining
+    case .welcome: .welcome
+    case .turnedAway: .turnedAway
+    case .lease: .lease
+    case .cancel: .cancel
+    case .uploadAccepted: .uploadAccepted
+    case .uploadRefused: .uploadRefused
+    case .slice: .slice
+    case .artifact: .artifact
+    case .unavailable: .unavailable
+    case .forget: .forget
+    case .predict: .predict
+    case .head: .head
+    case .heard: .heard
+    }
+  }
 }
 
 /// Why a worker is not taken.
