@@ -65,14 +65,16 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "ServiceSupport",
-      dependencies: ["ModelFormats", "Datasets", "Ledger", "Unlearning", "Hashing", "SystemIO"],
+      dependencies: [
+        "ModelFormats", "Datasets", "WireFormat", "Ledger", "Unlearning", "Hashing", "SystemIO",
+      ],
       swiftSettings: strict),
     .target(name: "CoordinatorAPI", swiftSettings: strict),
     .target(
       name: "CoordinatorService",
       dependencies: [
-        "CoordinatorAPI", "CoordinatorCore", "Receipts", "Ledger", "Storage", "Transport", "HTTP",
-        "WireFormat", "ServiceSupport", "ModelFormats", "Unlearning", "Hashing", "ByteCoding",
+        "CoordinatorAPI", "CoordinatorCore", "Receipts", "Ledger", "Storage", "HTTP", "WireFormat",
+        "ServiceSupport", "ModelFormats", "Unlearning", "Hashing", "ByteCoding",
         "JournalFormat", "SystemIO",
       ],
       swiftSettings: strict),
@@ -92,7 +94,8 @@ let package = Package(
       dependencies: [
         "CommandLineKit", "CoordinatorAPI", "CoordinatorService", "WorkerService", "Training",
         "Numerics", "ModelFormats", "Tokenization", "Datasets", "HTTP", "ServiceSupport",
-        "Receipts", "Ledger", "Storage", "JournalFormat", "Unlearning", "Hashing", "SystemIO",
+        "Receipts", "Ledger", "Storage", "JournalFormat", "WireFormat", "Unlearning", "Hashing",
+        "SystemIO",
       ],
       swiftSettings: strict),
 

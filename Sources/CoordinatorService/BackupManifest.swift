@@ -12,6 +12,7 @@ import SystemIO
 /// artifacts/        trained blocks
 /// tombstone.key     without it no deletion could be replayed
 /// salts             opens receipts
+/// keys/ local.key   who may connect; only restored where the run has no keys of its own
 /// ```
 package struct BackupManifest: Codable, Sendable {
   package struct File: Codable, Sendable {

@@ -10,7 +10,8 @@ import SystemIO
 /// then are effects performed and questions answered, so nobody ever sees state that a crash could
 /// undo.
 final class CoordinatorLoop: Sendable {
-  typealias Perform = @Sendable ([Effect]) -> Void
+  /// Carries out effects; `isUsed` tells of an artifact whether a block has it by now.
+  typealias Perform = @Sendable (_ effects: [Effect], _ isUsed: (Digest) -> Bool) -> Void
 
   /// What a snapshot is made from: the state after the entry of this sequence.
   struct Capture: Sendable {
@@ -45,6 +46,9 @@ final class CoordinatorLoop: Sendable {
     self.saltPath = saltPath
     self.log = log
   }
+
+  /// Far from the mailbox's limit, beyond which events would be lost.
+  var isBusy: Bool { work.count > 1 << 12 }
 
   /// Hands in something that happened.
   func post(_ event: Event) {
@@ -119,7 +123,7 @@ final class CoordinatorLoop: Sendable {
       try salts.append(step.salts)
       try journal.append(step.entries.map(\.encoded), epoch: UInt64(coordinator.state.term))
     }
-    perform(step.effects)
+    perform(step.effects) { coordinator.state.artifactUses[$0] != nil }
     for item in later {
       switch item {
       case .event, .deletion: break

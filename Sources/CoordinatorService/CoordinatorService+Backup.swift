@@ -45,7 +45,10 @@ extension CoordinatorService {
         try directory.artifacts.get(digest), to: "artifacts/\(ArtifactStore.path(of: digest))")
     }
     try writer.write(state.encoded, to: "state")
-    for name in ["tombstone.key", "salts"] {
+    // Keys are in backups as the tombstone key is, and keep workers welcome after a restore.
+    let keys = try directory.keys.ids().sorted().map { "\(KeyStore.folderName)/\($0.hex)" }
+    let local = FileSystem.exists(directory.keys.localPath) ? [KeyStore.localName] : []
+    for name in ["tombstone.key", "salts"] + local + keys {
       try writer.write(try FileSystem.read("\(directory.path)/\(name)"), to: name)
     }
     let head = state.ledger.head

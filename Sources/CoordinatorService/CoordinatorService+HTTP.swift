@@ -23,16 +23,10 @@ struct APIFailure: Error {
 }
 
 extension CoordinatorService {
-  /// Answers one request of people's tools. The token is checked here, before any path is looked
-  /// at.
+  /// Answers one request of people's tools. Who asks is settled here, before any path is looked at.
   func answer(_ request: HTTPRequest) -> HTTPResponse {
     do {
-      let shown = request.headers["authorization"] ?? ""
-      guard HMAC.areEqual(Array(shown.utf8), Array("Bearer \(directory.token)".utf8)) else {
-        throw APIFailure(
-          401, "the bearer token is missing or wrong",
-          try: "it stands in the file token of the run's directory")
-      }
+      try authorize(request)
       return try route(request)
     } catch let failure as APIFailure {
       return json(APIError(error: failure.error, hint: failure.hint), status: failure.status)

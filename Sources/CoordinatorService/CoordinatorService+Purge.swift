@@ -13,13 +13,13 @@ extension CoordinatorService {
     while true {
       do {
         for location in order.slices {
-          // The newest state: records deleted since the order go too.
-          let state = loop.inspect { $0.state }
-          try directory.slices.write(try directory.liveRecords(location, state), to: location)
+          // By the newest state: records deleted since the order go too.
+          try directory.slices.write(try liveRecords(location), to: location)
         }
         // Whoever read the old files may still hold what was in them.
         directory.readers.waitForCurrent()
         try removeArtifacts(order.artifacts)
+        try removeCheckpoints()
         for path in order.exports { try removeExport(path) }
         // The journal's older segments still know the digests of what was deleted; a snapshot of
         // the present takes their place.
@@ -32,15 +32,44 @@ extension CoordinatorService {
     }
   }
 
-  private func removeArtifacts(_ digests: [Digest]) throws {
-    let removal = loop.inspect { [directory] coordinator in
-      Result {
-        for digest in digests where coordinator.state.artifactUses[digest] == nil {
-          try directory.artifacts.remove(digest)
-        }
+  /// The records of a slice that are part of the run now.
+  private func liveRecords(_ location: SliceLocation) throws -> [Record] {
+    try directory.liveRecords(location) { tags in
+      loop.inspect { coordinator in
+        RunDirectory.LiveSlice(
+          digests: tags.map { coordinator.state.records[$0]?.digest },
+          recordCount: coordinator.state.slices[location.shard][location.slice].recordCount)
       }
     }
-    try removal.get()
+  }
+
+  private func removeArtifacts(_ digests: [Digest]) throws {
+    var rest = digests
+    while true {
+      let removal = loop.inspect { [intake, directory, rest] coordinator in
+        Result {
+          // Bytes that a worker is just handing in may be wanted again: wait for the decision.
+          try rest.filter { digest in
+            guard coordinator.state.artifactUses[digest] == nil else { return false }
+            return try !intake.removeUnlessArriving(digest, from: directory.artifacts)
+          }
+        }
+      }
+      rest = try removal.get()
+      guard !rest.isEmpty else { return }
+      SystemClock.sleep(seconds: 0.01)
+    }
+  }
+
+  /// Removes every checkpoint but those of stages that are being trained or wait to be.
+  private func removeCheckpoints() throws {
+    // A checkpoint that came with a lease that has ended meanwhile may still be on its way to disk.
+    checkpointWriters.waitForCurrent()
+    let keys = Array(directory.checkpoints.all.keys)
+    let stale = loop.inspect { coordinator in
+      keys.filter { coordinator.checkpoints[$0] == nil && coordinator.leases[$0] == nil }
+    }
+    try directory.checkpoints.removeAll(stale)
   }
 
   /// Removes the files of an export, and its folder if nothing else is in it.
@@ -73,9 +102,17 @@ extension CoordinatorService {
   ///
   /// A file must be unexplained twice, as one may be between being written and being named.
   func uncataloguedFiles() throws -> [String] {
-    let first = Set(try directory.uncatalogued(loop.inspect { $0.state }))
+    let first = Set(try unexplainedFiles())
     guard !first.isEmpty else { return [] }
     SystemClock.sleep(seconds: 0.2)
-    return try directory.uncatalogued(loop.inspect { $0.state }).filter(first.contains)
+    return try unexplainedFiles().filter(first.contains)
+  }
+
+  /// Listed first and judged in the loop, so that no copy of the state outlives the question.
+  private func unexplainedFiles() throws -> [String] {
+    let listing = try directory.listing()
+    return loop.inspect { [directory, intake] coordinator in
+      directory.uncatalogued(listing, coordinator) { intake.isArriving($0) }
+    }
   }
 }

@@ -47,6 +47,7 @@ package struct Restoration: Sendable {
         .unavailable, "a coordinator runs on \(directory)", try: "stop it before restoring")
     }
     try requireSameKey(backup)
+    try restoreKeys(from: backup, manifest)
     let run = try RunDirectory(directory, journal: journalFolders, lock: lock)
     let surviving = try survivingState(of: backedUp)
     var state = surviving ?? backedUp
@@ -93,6 +94,18 @@ package struct Restoration: Sendable {
       throw ServiceError(
         .configuration, "\(directory) and the backup belong to two different runs",
         try: "restore into the run's own directory, or into an empty one")
+    }
+  }
+
+  /// Brings back who may connect, unless the run still knows: a key revoked since stays revoked.
+  private func restoreKeys(from backup: String, _ manifest: BackupManifest) throws {
+    let folder = "\(directory)/\(KeyStore.folderName)"
+    guard !FileSystem.exists(folder) else { return }
+    try FileSystem.createDirectory(folder)
+    for file in manifest.files
+    where file.path == KeyStore.localName || file.path.hasPrefix(KeyStore.folderName + "/") {
+      try FileSystem.replace(
+        "\(directory)/\(file.path)", with: try FileSystem.read("\(backup)/\(file.path)"))
     }
   }
 

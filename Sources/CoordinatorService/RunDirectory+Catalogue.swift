@@ -4,48 +4,97 @@ import JournalFormat
 import Storage
 import SystemIO
 import Unlearning
+import WireFormat
+
+/// Names of the files that are there, read without looking at any state.
+struct FileListing: Sendable {
+  fileprivate struct Name: Sendable {
+    var path: String
+    var name: String
+  }
+
+  /// Files that no state could explain.
+  fileprivate var strays: [String] = []
+  fileprivate var slices: [Name] = []
+  fileprivate var artifacts: [(path: String, digest: Digest)] = []
+  fileprivate var checkpoints: [(path: String, key: BlockKey)] = []
+}
 
 extension RunDirectory {
   /// Every file in the run's directory and the journal's folders that the state does not explain.
   ///
-  /// The catalogue is the state itself: slices and artifacts follow from what is live or waits for
-  /// its purge; the rest has fixed names. So a file cannot hold record bytes without a deletion
-  /// knowing where to look for them.
-  package func uncatalogued(_ state: RunState) throws -> [String] {
-    var found: [String] = []
+  /// The catalogue is the state itself: slices, artifacts and checkpoints follow from what is live
+  /// or waits for its purge; the rest has fixed names. So a file cannot hold record bytes without a
+  /// deletion knowing where to look for them.
+  ///
+  /// - Parameter isArriving: An artifact or a checkpoint is being stored, and its fate not decided.
+  func uncatalogued(
+    _ listing: FileListing, _ coordinator: Coordinator, isArriving: (Digest) -> Bool
+  ) -> [String] {
+    let state = coordinator.state
+    var found = listing.strays + sliceFiles(listing.slices, state)
+    for (path, digest) in listing.artifacts
+    where state.artifactUses[digest] == nil && !state.artifactsToPurge.contains(digest)
+      && !isArriving(digest)
+    {
+      found.append(path)
+    }
+    for (path, key) in listing.checkpoints
+    where coordinator.checkpoints[key] == nil && coordinator.leases[key] == nil {
+      found.append(path)
+    }
+    return found
+  }
+
+  func listing() throws -> FileListing {
+    var listing = FileListing()
     let fixed: Set = [
-      "lock", "salts", "salts" + SaltStore.reserveSuffix, "tombstone.key", "token", "endpoint.json",
+      "lock", "salts", "salts" + SaltStore.reserveSuffix, "tombstone.key", "token",
+      "endpoint.json", KeyStore.localName,
     ]
-    let folders: Set = ["slices", "artifacts"]
+    let folders: Set = ["slices", "artifacts", "checkpoints", KeyStore.folderName]
     let journals = [journalFolders.0, journalFolders.1]
     for name in try FileSystem.list(path)
     where !fixed.contains(name) && !folders.contains(name)
       && !journals.contains("\(path)/\(name)")
     {
-      found.append("\(path)/\(name)")
+      listing.strays.append("\(path)/\(name)")
     }
     for folder in journals {
-      found += JournalListing(names: try FileSystem.list(folder)).unknown.map {
+      listing.strays += JournalListing(names: try FileSystem.list(folder)).unknown.map {
         "\(folder)/\($0)"
       }
     }
-    let slices = try sliceFiles(state)
-    found += slices.map { "\(path)/slices/\($0)" }
+    for name in try FileSystem.list("\(path)/\(KeyStore.folderName)")
+    where KeyID(hex: name) == nil {
+      listing.strays.append("\(path)/\(KeyStore.folderName)/\(name)")
+    }
+    listing.slices = try FileSystem.list("\(path)/slices").map {
+      FileListing.Name(path: "\(path)/slices/\($0)", name: $0)
+    }
     for folder in try FileSystem.list("\(path)/artifacts") {
       for name in try FileSystem.list("\(path)/artifacts/\(folder)") {
-        let digest = Digest(hex: folder + name)
-        let isKnown = digest.map {
-          state.artifactUses[$0] != nil || state.artifactsToPurge.contains($0)
+        let file = "\(path)/artifacts/\(folder)/\(name)"
+        if let digest = Digest(hex: folder + name) {
+          listing.artifacts.append((file, digest))
+        } else {
+          listing.strays.append(file)
         }
-        if isKnown != true { found.append("\(path)/artifacts/\(folder)/\(name)") }
       }
     }
-    return found
+    for name in try FileSystem.list("\(path)/checkpoints") {
+      if let key = CheckpointStore.key(named: name) {
+        listing.checkpoints.append(("\(path)/checkpoints/\(name)", key))
+      } else {
+        listing.strays.append("\(path)/checkpoints/\(name)")
+      }
+    }
+    return listing
   }
 
   /// Slice files other than the ones the state's digests name; a slice that waits for its purge may
   /// still have an earlier version.
-  private func sliceFiles(_ state: RunState) throws -> [String] {
+  private func sliceFiles(_ files: [FileListing.Name], _ state: RunState) -> [String] {
     var expected: Set<String> = []
     for shard in state.slices.indices {
       for slice in state.slices[shard].indices {
@@ -54,8 +103,8 @@ extension RunDirectory {
       }
     }
     let waiting = state.slicesToPurge.map(SliceStore.prefix)
-    return try FileSystem.list("\(path)/slices").filter { name in
-      !expected.contains(name) && !waiting.contains { name.hasPrefix($0) }
-    }
+    return files.filter { file in
+      !expected.contains(file.name) && !waiting.contains { file.name.hasPrefix($0) }
+    }.map(\.path)
   }
 }

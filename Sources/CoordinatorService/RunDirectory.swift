@@ -13,14 +13,19 @@ import Unlearning
 /// salts                opens the ledger's commitments; a line can be erased
 /// tombstone.key        turns ids into the tags that state and journal know
 /// token                what people's tools show to be let in
+/// keys/                who may connect, a file a key; see `KeyStore`
+/// local.key            the key of workers on this machine
 /// endpoint.json        where the running coordinator listens
 /// slices/              the records, a file a slice
 /// artifacts/           trained blocks, a file each, named by SHA-256
+/// checkpoints/         stages in the middle, a file a block key
 /// ```
 package final class RunDirectory: Sendable {
   package let path: String
   package let slices: SliceStore
   package let artifacts: ArtifactStore
+  package let checkpoints: CheckpointStore
+  package let keys: KeyStore
   /// Who is reading slice files.
   let readers = ReaderGate()
   /// Bearer token of the HTTP API.
@@ -47,6 +52,8 @@ package final class RunDirectory: Sendable {
     self.lock = lock
     slices = try SliceStore("\(path)/slices")
     artifacts = try ArtifactStore("\(path)/artifacts")
+    checkpoints = try CheckpointStore("\(path)/checkpoints")
+    keys = try KeyStore(path)
     tombstoneKey = try Self.secret("\(path)/tombstone.key")
     token = try Self.secret("\(path)/token").hex
   }
@@ -89,13 +96,33 @@ package final class RunDirectory: Sendable {
 
   /// The records of a slice that are part of the run, checked to be exactly those.
   package func liveRecords(_ location: SliceLocation, _ state: RunState) throws -> [Record] {
-    let live = try readSlice(location).filter { state.records[tag($0.id)]?.digest == $0.digest }
-    let expected = state.slices[location.shard][location.slice].recordCount
-    guard live.count == expected else {
+    try liveRecords(location) { tags in
+      LiveSlice(
+        digests: tags.map { state.records[$0]?.digest },
+        recordCount: state.slices[location.shard][location.slice].recordCount)
+    }
+  }
+
+  /// What a state says of the records in a slice's file.
+  struct LiveSlice: Sendable {
+    /// Of every tag asked about the record's digest; `nil` where it is not part of the run.
+    var digests: [Digest?]
+    /// How many records the slice has.
+    var recordCount: Int
+  }
+
+  /// The same, for those who may not hold a state and ask it in one question.
+  func liveRecords(_ location: SliceLocation, ask: ([RecordTag]) throws -> LiveSlice) throws
+    -> [Record]
+  {
+    let records = try readSlice(location)
+    let slice = try ask(records.map { tag($0.id) })
+    let live = zip(records, slice.digests).filter { $0.digest == $1 }.map(\.0)
+    guard live.count == slice.recordCount else {
       throw ServiceError(
         .failure,
         "slice \(location.slice) of shard \(location.shard) holds \(live.count) of the "
-          + "\(expected) records it should (\(path)/slices)",
+          + "\(slice.recordCount) records it should (\(path)/slices)",
         try: "restore the data directory from a backup; nothing was changed")
     }
     return live

@@ -56,6 +56,10 @@ package struct RunFile: Codable, Sendable {
     package var deadline: String?
     /// Share of trained blocks that are trained again to compare bits.
     package var auditShare: Double?
+    /// Workers at a time.
+    package var maximumWorkers: Int?
+    /// Accept the key that everybody knows; on loopback only.
+    package var developmentMode: Bool?
   }
 
   package var name: String
@@ -85,7 +89,10 @@ extension RunFile {
       "maximumTokens",
     ],
     "repair": ["policy", "quietSeconds", "maximumAgeSeconds", "depth"],
-    "coordinator": ["directory", "workers", "http", "journal", "deadline", "auditShare"],
+    "coordinator": [
+      "directory", "workers", "http", "journal", "deadline", "auditShare", "maximumWorkers",
+      "developmentMode",
+    ],
   ]
 
   /// Reads JSON5. A key this version does not know is an error, as it would silently do nothing.
@@ -199,6 +206,16 @@ extension RunFile {
       throw RunFileError("coordinator.auditShare is not between 0 and 1", try: "write 0.02")
     }
     return share
+  }
+
+  /// How many workers may be connected at a time.
+  package func maximumWorkers() throws(RunFileError) -> Int {
+    let count = coordinator.maximumWorkers ?? WorkerLimits.defaultMaximumWorkers
+    guard (1...16_384).contains(count) else {
+      throw RunFileError(
+        "coordinator.maximumWorkers is not between 1 and 16384", try: "write 1024")
+    }
+    return count
   }
 
   /// The folders of the journal's two copies.

@@ -77,6 +77,7 @@ package struct OpenedRun {
       (0..<run.sliceCount).map { SliceLocation(shard: shard, slice: $0) }
     }
     try directory.slices.removeAll()
+    try directory.checkpoints.removeAll(directory.checkpoints.all.keys)
     for location in locations {
       try directory.slices.write(members[location] ?? [], to: location)
     }
@@ -115,6 +116,10 @@ package struct OpenedRun {
       }
     }
     try directory.artifacts.removeAll(except: Set(state.artifactUses.keys))
+    // A deletion changes keys: what it made stale is gone before anything else happens.
+    let wanted = Set(state.untrainedSlots.compactMap { state.expectedKeys[$0] })
+    try directory.checkpoints.removeAll(
+      directory.checkpoints.all.keys.filter { !wanted.contains($0) })
   }
 }
 

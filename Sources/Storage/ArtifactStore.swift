@@ -23,11 +23,16 @@ package struct ArtifactStore: Sendable {
   /// Stores bytes durably; storing them again is no work.
   package func put(_ bytes: [UInt8]) throws(SystemCallError) -> Digest {
     let digest = SHA256.hash(bytes)
+    try put(bytes, as: digest)
+    return digest
+  }
+
+  /// Stores bytes whose digest is known already.
+  package func put(_ bytes: [UInt8], as digest: Digest) throws(SystemCallError) {
     let path = path(of: digest)
-    if FileSystem.exists(path) { return digest }
+    if FileSystem.exists(path) { return }
     try FileSystem.createDirectory(FileSystem.directory(of: path))
     try FileSystem.replace(path, with: bytes)
-    return digest
   }
 
   /// Reads bytes and checks that they are still the ones the name promises.

@@ -46,6 +46,13 @@ package enum FileSystem {
   /// Ends the name of a file that is still being written; such files are debris after a crash.
   package static let temporarySuffix = ".partial"
 
+  /// Whether only its owner, besides the superuser, may read a file.
+  package static func isPrivate(_ path: String) throws(SystemCallError) -> Bool {
+    var status = stat()
+    guard stat(path, &status) == 0 else { throw SystemCallError("stat", path) }
+    return status.st_mode & 0o077 == 0
+  }
+
   package static func synchronizeDirectory(_ path: String) throws(SystemCallError) {
     let directory = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
     guard fsync(directory.number) == 0 else { throw SystemCallError("fsync", path) }

@@ -38,4 +38,15 @@ package enum SystemProcess {
   package static func environment(_ name: String) -> String? {
     getenv(name).map { String(cString: $0) }
   }
+
+  /// Takes as many descriptors as the process may have, and returns how many that is.
+  package static func raiseDescriptorLimit() -> Int {
+    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    var limit = rlimit()
+    guard getrlimit(resource, &limit) == 0 else { return 256 }
+    limit.rlim_cur = min(limit.rlim_max, 1 << 16)
+    _ = setrlimit(resource, &limit)
+    guard getrlimit(resource, &limit) == 0 else { return 256 }
+    return Int(clamping: limit.rlim_cur)
+  }
 }

@@ -42,11 +42,7 @@ package final class TCPConnection: Sendable {
   init(_ socket: OwnedDescriptor, peer: String) {
     self.socket = socket
     self.peer = peer
-    var on: CInt = 1
-    setsockopt(
-      socket.number, CInt(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<CInt>.size))
-    // Finds a peer whose machine vanished, even while nothing is sent.
-    setsockopt(socket.number, SOL_SOCKET, SO_KEEPALIVE, &on, socklen_t(MemoryLayout<CInt>.size))
+    prepareStream(socket)
   }
 
   package static func connect(to address: NetworkAddress) throws(SystemCallError) -> TCPConnection {
@@ -131,64 +127,13 @@ package final class TCPConnection: Sendable {
   }
 }
 
-/// A socket that peers connect to.
-package final class TCPListener: Sendable {
-  private let socket: OwnedDescriptor
-  /// Where it really listens; the port is the kernel's choice if 0 was asked for.
-  package let address: NetworkAddress
-
-  package init(_ wanted: NetworkAddress) throws(SystemCallError) {
-    let subject = wanted.description
-    let candidate = try resolve(wanted, passive: true)
-    defer { freeaddrinfo(candidate.first) }
-    guard let info = candidate.next else {
-      throw SystemCallError("bind", subject, code: EADDRNOTAVAIL)
-    }
-    let number = openSocket(info)
-    guard number >= 0 else { throw SystemCallError("socket", subject) }
-    socket = OwnedDescriptor(number)
-    var on: CInt = 1
-    setsockopt(number, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<CInt>.size))
-    guard bind(number, info.pointee.ai_addr, info.pointee.ai_addrlen) == 0 else {
-      throw SystemCallError("bind", subject)
-    }
-    guard listen(number, 128) == 0 else { throw SystemCallError("listen", subject) }
-    var storage = sockaddr_storage()
-    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-    withUnsafeMutablePointer(to: &storage) { storage in
-      storage.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        _ = getsockname(number, $0, &length)
-      }
-    }
-    // Port and family stand at the same place in both address families.
-    let port = withUnsafeBytes(of: &storage) {
-      $0.loadUnaligned(fromByteOffset: 2, as: UInt16.self)
-    }
-    address = NetworkAddress(host: wanted.host, port: UInt16(bigEndian: port))
-  }
-
-  /// Waits for the next peer.
-  package func accept() throws(SystemCallError) -> TCPConnection {
-    while true {
-      let number = Glibc.accept(socket.number, nil, nil)
-      if number >= 0 {
-        _ = fcntl(number, F_SETFD, FD_CLOEXEC)
-        return TCPConnection(OwnedDescriptor(number), peer: "peer of \(address)")
-      }
-      guard errno == EINTR || errno == ECONNABORTED else {
-        throw SystemCallError("accept", address.description)
-      }
-    }
-  }
-}
-
-private func openSocket(_ info: UnsafeMutablePointer<addrinfo>) -> CInt {
+func openSocket(_ info: UnsafeMutablePointer<addrinfo>) -> CInt {
   socket(
     info.pointee.ai_family, info.pointee.ai_socktype | CInt(SOCK_CLOEXEC.rawValue),
     info.pointee.ai_protocol)
 }
 
-private func resolve(_ address: NetworkAddress, passive: Bool) throws(SystemCallError)
+func resolve(_ address: NetworkAddress, passive: Bool) throws(SystemCallError)
   -> (first: UnsafeMutablePointer<addrinfo>, next: UnsafeMutablePointer<addrinfo>?)
 {
   var hints = addrinfo()
@@ -200,3 +145,18 @@ private func resolve(_ address: NetworkAddress, passive: Bool) throws(SystemCall
   }
   return (result, result)
 }
+
+/// Sends small messages at once, and finds a peer whose machine vanished.
+func prepareStream(_ socket: OwnedDescriptor) {
+  let size = socklen_t(MemoryLayout<CInt>.size)
+  var on: CInt = 1
+  setsockopt(socket.number, CInt(IPPROTO_TCP), TCP_NODELAY, &on, size)
+  // While nothing is sent, probes; while something is, the kernel's patience with silence.
+  setsockopt(socket.number, SOL_SOCKET, SO_KEEPALIVE, &on, size)
+  var patience = unacknowledgedMilliseconds
+  setsockopt(socket.number, CInt(IPPROTO_TCP), CInt(TCP_USER_TIMEOUT), &patience, size)
+}
+
+/// How long sent bytes may go without a sign that the peer's machine has them; as long as a worker
+/// may be silent.
+private let unacknowledgedMilliseconds: CInt = 60_000

@@ -24,6 +24,8 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
     self.limit = limit
   }
 
+  package var count: Int { condition.withLock { elements.count } }
+
   /// Adds an element; `false` if the queue is full or closed.
   @discardableResult
   package func put(_ element: Element) -> Bool {
@@ -113,5 +115,12 @@ package final class Guarded<Value: Sendable>: @unchecked Sendable {
 
   package func withLock<Result>(_ body: (inout Value) throws -> Result) rethrows -> Result {
     try lock.withLock { try body(&value) }
+  }
+
+  /// Does it only if no other thread has the value now; `nil` otherwise.
+  package func withLockIfFree<Result>(_ body: (inout Value) -> Result) -> Result? {
+    guard lock.try() else { return nil }
+    defer { lock.unlock() }
+    return body(&value)
   }
 }

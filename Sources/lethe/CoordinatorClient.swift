@@ -5,6 +5,7 @@ import Foundation
 import HTTP
 import ServiceSupport
 import SystemIO
+import WireFormat
 
 /// Talks to a run's coordinator for the verbs that need one.
 struct CoordinatorClient: Sendable {
@@ -21,7 +22,7 @@ struct CoordinatorClient: Sendable {
       help: "The coordinator's HTTP address, instead of a run file; needs --token-file."),
     CommandOption(
       "token-file", .path, placeholder: "FILE", environment: "LETHE_TOKEN_FILE",
-      help: "File with the bearer token; with a run file it is found by itself."),
+      help: "The run's file token, or a key of role operator or reader; default: found by itself."),
   ]
 
   init(_ arguments: ParsedArguments) throws {
@@ -37,11 +38,13 @@ struct CoordinatorClient: Sendable {
     } else {
       let path = arguments.string("run")
       let file = try readRunFile(path)
-      try self.init(directory: resolve(file.coordinator.directory, base: folder(of: path)))
+      try self.init(
+        directory: resolve(file.coordinator.directory, base: folder(of: path)),
+        tokenPath: arguments.string(ifGiven: "token-file"))
     }
   }
 
-  init(directory: String) throws {
+  init(directory: String, tokenPath: String? = nil) throws {
     guard let endpoint = try Endpoint.read(from: directory),
       let address = NetworkAddress(endpoint.http)
     else {
@@ -49,13 +52,17 @@ struct CoordinatorClient: Sendable {
         .unavailable, "no coordinator has run on \(directory)",
         try: "start one: lethe up --run FILE")
     }
-    try self.init(address: address, tokenPath: "\(directory)/token")
+    try self.init(address: address, tokenPath: tokenPath ?? "\(directory)/token")
   }
 
   private init(address: NetworkAddress, tokenPath: String) throws {
     self.address = address
-    token = String(decoding: try FileSystem.read(tokenPath), as: UTF8.self)
-      .trimmingCharacters(in: .whitespacesAndNewlines)
+    let text = String(decoding: try FileSystem.read(tokenPath), as: UTF8.self)
+    if let key = PeerKey(line: text) {
+      token = "\(key.id.hex).\(key.secret.hex)"
+    } else {
+      token = text.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
   }
 
   func get<Value: Decodable>(_ path: String, timeoutSeconds: Int = 60) throws -> Value {
@@ -95,6 +102,7 @@ struct CoordinatorClient: Sendable {
       let kind: ServiceError.Kind =
         switch response.status {
         case 503: .unavailable
+        case 401, 403: .configuration
         case 400, 404, 410, 413, 422: .badData
         case 409: .tryLater
         default: .failure

@@ -147,6 +147,7 @@ struct RunFileText {
         workers: "127.0.0.1:0", // port 0: the system chooses, endpoint.json tells
         http: "127.0.0.1:0",
         deadline: "gdpr", // by when deletions are finished; also "ccpa" or "days:N"
+        // maximumWorkers: 1024, // connections of workers at a time
         auditShare: 0, // share of blocks that idle workers train again to compare bits
         // journal: ["journal-a", "journal-b"], // two folders, best on two disks
       },

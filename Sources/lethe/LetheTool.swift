@@ -12,8 +12,9 @@ let letheTool = CommandLineTool(
     retraining only those.
     """,
   commands: [
-    initCommand, upCommand, coordinatorCommand, workerCommand, trainCommand, statusCommand,
-    deleteCommand, deletionsCommand, receiptCommand, ledgerCommand, lineageCommand, whyCommand,
+    initCommand, upCommand, coordinatorCommand, workerCommand, keyCommand, trainCommand,
+    statusCommand, deleteCommand, deletionsCommand, receiptCommand, ledgerCommand, lineageCommand,
+    whyCommand,
     predictCommand, exportCommand, verifyCommand, backupCommand, restoreCommand, journalCommand,
     trainBlockCommand, benchCommand, demoCommand,
   ],

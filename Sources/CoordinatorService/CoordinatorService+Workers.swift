@@ -1,0 +1,314 @@
+import CoordinatorCore
+import Hashing
+import ModelFormats
+import ServiceSupport
+import Storage
+import SystemIO
+import Unlearning
+import WireFormat
+
+/// The workers that have been welcomed.
+struct Membership: Sendable {
+  struct Member: Sendable {
+    var link: WorkerLink
+    var key: KeyID
+  }
+
+  var byID: [WorkerID: Member] = [:]
+}
+
+extension CoordinatorService {
+  /// What the worker port needs to know and to tell.
+  func portHandlers() -> WorkerPort.Handlers {
+    WorkerPort.Handlers(
+      key: { [self] in find($0) },
+      introduced: { [self] link, introduction, key in
+        // In the lane, as it asks the loop, and what follows must wait for it.
+        link.lane.add { [self] in welcome(link, introduction, key) }
+      },
+      message: { [self] in handle($1, request: $2, from: $0) },
+      left: { [self] link in link.lane.add { [self] in depart(link) } },
+      isBusy: { [loop] in loop.isBusy })
+  }
+
+  private func find(_ id: KeyID) -> PeerKey? {
+    if isInDevelopment, id == PeerKey.development.id { return .development }
+    return directory.keys.find(id)
+  }
+
+  /// Takes a worker that has proved to have a key, or tells it why not.
+  private func welcome(_ link: WorkerLink, _ introduction: Introduction, _ key: PeerKey) {
+    let head = loop.inspect { $0.state.ledger.head }
+    let refusal = members.withLock { members in
+      let refusal = reasonAgainst(introduction, key, memberCount: members.byID.count)
+      if refusal == nil { members.byID[link.id] = Membership.Member(link: link, key: key.id) }
+      return refusal
+    }
+    if let refusal {
+      log.write("worker_turned_away", "\(key): \(refusal.reason)")
+      return link.close(after: .turnedAway(refusal))
+    }
+    link.send(.welcome(recipe, head))
+    loop.post(.workerJoined(link.id, introduction))
+    log.write("worker_joined", "\(introduction.name) as \(link.id.number) with key \(key)")
+  }
+
+  private func reasonAgainst(
+    _ introduction: Introduction, _ key: PeerKey, memberCount: Int
+  ) -> TurnedAway? {
+    if find(key.id) == nil { return TurnedAway(.revoked, "your key has been revoked") }
+    switch key.role {
+    case .worker: break
+    case .serve:
+      guard introduction.roles.isSubset(of: [.serve]) else {
+        return TurnedAway(.role, "your key is for serving only: start with --role serve")
+      }
+    case .operator, .reader:
+      return TurnedAway(.role, "your key's role is \(key.role.rawValue), which is for HTTP")
+    }
+    if introduction.backbone != backbone {
+      return TurnedAway(
+        .backbone, "your backbone is \(introduction.backbone); this run is over \(backbone)")
+    }
+    if memberCount >= limits.maximumWorkers {
+      return TurnedAway(.full, "there are \(memberCount) workers already")
+    }
+    return nil
+  }
+
+  private func depart(_ link: WorkerLink) {
+    guard members.withLock({ $0.byID.removeValue(forKey: link.id) }) != nil else { return }
+    loop.post(.workerLeft(link.id))
+    log.write("worker_left", "\(link.id.number)")
+  }
+
+  /// Ends the connections of keys that are no longer there.
+  func cutRevoked() {
+    guard let known = try? directory.keys.ids() else { return }
+    let revoked = members.withLock { members in
+      members.byID.values.filter { member in
+        !known.contains(member.key) && !(isInDevelopment && member.key == PeerKey.development.id)
+      }
+    }
+    for member in revoked where !member.link.isLeaving {
+      log.write("key_revoked", "\(member.key): worker \(member.link.id.number) has to go")
+      member.link.close(after: .turnedAway(TurnedAway(.revoked, "your key has been revoked")))
+    }
+  }
+
+  /// A worker that answers predictions, a different one each time.
+  func servingLink(turn: Int) -> WorkerLink? {
+    let serving = loop.inspect { coordinator in
+      coordinator.workers.filter { $0.value.introduction.roles.contains(.serve) }.keys.sorted()
+    }
+    return members.withLock { members in
+      let present = serving.compactMap { members.byID[$0]?.link }
+      return present.isEmpty ? nil : present[turn % present.count]
+    }
+  }
+
+  // MARK: - Messages
+
+  /// On the network thread: what takes long, or must come after what takes long, goes to the lane.
+  private func handle(_ message: WireMessage, request: UInt64, from link: WorkerLink) {
+    guard !link.isLeaving else { return }
+    switch message {
+    case .heartbeat(let epoch, let progress):
+      // May pass whatever waits: a lease must not run out because an upload is being stored.
+      loop.post(.heartbeat(link.id, epoch: epoch, progress))
+    case .predictions, .predictionFailed: link.answer(message, request: request)
+    case .requestWork: inOrder(link) { [self] in loop.post(.workRequested(link.id)) }
+    case .failed(let epoch, let failure):
+      if failure.kind != .cancelled { log.write("block_failed", failure.reason) }
+      inOrder(link) { [self] in loop.post(.failed(link.id, epoch: epoch, failure)) }
+    case .forgotten(let number):
+      inOrder(link) { [self] in loop.post(.purgeConfirmed(link.id, throughDeletion: number)) }
+    case .draining: inOrder(link) { [self] in loop.post(.draining(link.id)) }
+    case .fetchSlice(let reference):
+      link.lane.add { [self] in sendSlice(reference, request: request, to: link) }
+    case .fetchArtifact(let digest):
+      link.lane.add { [self] in link.send(artifact(digest), request: request) }
+    case .fetchCheckpoint(let key):
+      link.lane.add { [self] in link.send(checkpoint(key, for: link.id), request: request) }
+    case .upload(let epoch, let key, let work, let bytes):
+      guard uploads.take(bytes.count) else {
+        return link.send(.uploadRefused(epoch: epoch, .busy))
+      }
+      link.lane.add { [self] in
+        receive(bytes, epoch: epoch, key: key, work: work, from: link)
+        uploads.giveBack(bytes.count)
+      }
+    case .checkpoint(let epoch, let key, let step, let state):
+      // One that is left out costs time only where the worker is lost.
+      guard uploads.take(state.count) else { return }
+      link.lane.add { [self] in
+        keep(state, step: step, of: key, epoch: epoch, from: link)
+        uploads.giveBack(state.count)
+      }
+    case .hello, .welcome, .head, .turnedAway, .lease, .cancel, .heard, .uploadAccepted,
+      .uploadRefused, .slice, .artifact, .unavailable, .forget, .predict:
+      log.write("unexpected_message", "worker \(link.id.number)")
+      link.close()
+    }
+  }
+
+  private func inOrder(_ link: WorkerLink, _ work: @escaping @Sendable () -> Void) {
+    // Only this thread gives work to the lane: an empty one stays empty meanwhile.
+    if link.lane.count == 0 { work() } else { link.lane.add(work) }
+  }
+
+  private func sendSlice(_ reference: SliceReference, request: UInt64, to link: WorkerLink) {
+    // Until the records have left this process's hands they count as being read.
+    directory.readers.reading {
+      link.send(slice(reference), request: request)
+    }
+  }
+
+  private func slice(_ reference: SliceReference) -> WireMessage {
+    let location = reference.location
+    let changed = WireMessage.unavailable("the slice has changed since the lease was granted")
+    let isKnown = loop.inspect { coordinator in
+      let state = coordinator.state
+      return state.slices.indices.contains(location.shard)
+        && state.slices[location.shard].indices.contains(location.slice)
+        && state.slices[location.shard][location.slice].digest == reference.digest
+    }
+    guard isKnown else { return changed }
+    do {
+      let records = try directory.liveRecords(location) { tags in
+        loop.inspect { coordinator in
+          let slice = coordinator.state.slices[location.shard][location.slice]
+          return RunDirectory.LiveSlice(
+            digests: tags.map { coordinator.state.records[$0]?.digest },
+            recordCount: slice.recordCount)
+        }
+      }
+      // A deletion may have come in between: only what the lease names may leave.
+      guard LineageDigest.slice(recordDigests: records.map(\.digest)) == reference.digest else {
+        return changed
+      }
+      return .slice(records.map(\.encoded))
+    } catch {
+      log.write("slice_unreadable", "\(error)")
+      return .unavailable("the slice cannot be read")
+    }
+  }
+
+  /// An artifact's bytes, if a block that can serve has them.
+  func artifact(_ digest: Digest) -> WireMessage {
+    let isLive = loop.inspect { $0.state.artifactUses[digest] != nil }
+    guard isLive else { return .unavailable("no block has this artifact any more") }
+    do {
+      return .artifact(try directory.artifacts.get(digest))
+    } catch {
+      log.write("artifact_unreadable", "\(error)")
+      return .unavailable("the artifact cannot be read")
+    }
+  }
+
+  /// Checks and stores trained bytes, and has the loop decide on them.
+  private func receive(
+    _ bytes: [UInt8], epoch: UInt64, key: BlockKey, work: TrainingWork, from link: WorkerLink
+  ) {
+    do {
+      let file = try SafetensorsFile(bytes)
+      for tensor in file.tensors { try file.checkFinite(tensor) }
+    } catch {
+      link.send(.uploadRefused(epoch: epoch, .invalidArtifact))
+      let reason = "the artifact is not valid: \(error)"
+      return loop.post(.failed(link.id, epoch: epoch, Failure(kind: .host, reason: reason)))
+    }
+    let digest = SHA256.hash(bytes)
+    do {
+      try intake.store(bytes, as: digest, in: directory.artifacts)
+    } catch {
+      intake.decided(digest)
+      log.write("artifact_not_stored", "\(error)")
+      link.send(.uploadRefused(epoch: epoch, .staleLease))
+      let reason = "the coordinator could not store the artifact"
+      return loop.post(.failed(link.id, epoch: epoch, Failure(kind: .retryable, reason: reason)))
+    }
+    let upload = Upload(
+      epoch: epoch, key: key, artifact: digest, byteCount: UInt64(bytes.count), work: work)
+    loop.post(preparing: { [intake] in
+      intake.decided(digest)
+      return .uploaded(link.id, upload)
+    })
+  }
+
+  // MARK: - Checkpoints
+
+  /// Stores a stage in the middle, if it comes with the lease that trains it and goes further than
+  /// the one that is kept.
+  private func keep(
+    _ state: [UInt8], step: UInt32, of key: BlockKey, epoch: UInt64, from link: WorkerLink
+  ) {
+    checkpointWriters.reading {
+      // Asked before the file is replaced: a late one must not take a better one's place.
+      let isWanted = loop.inspect { coordinator in
+        guard let lease = coordinator.leases[epoch: epoch] else { return false }
+        return lease.worker == link.id && lease.key == key && lease.purpose == .training
+          && step > coordinator.checkpoints[key]?.checkpoint.step ?? 0
+      }
+      guard isWanted else { return }
+      do {
+        let checkpoint = try directory.checkpoints.put(state, step: step, for: key)
+        loop.post(.checkpointed(link.id, epoch: epoch, key, checkpoint))
+      } catch {
+        log.write("checkpoint_not_stored", "\(error)")
+      }
+    }
+  }
+
+  /// The checkpoint of the stage that a worker has the lease of.
+  private func checkpoint(_ key: BlockKey, for id: WorkerID) -> WireMessage {
+    let isLeased = loop.inspect { $0.leases.lease(of: id)?.key == key }
+    guard isLeased, let state = directory.checkpoints.get(key) else {
+      return .unavailable("there is no checkpoint of this block")
+    }
+    return .artifact(state)
+  }
+}
+
+// MARK: - Effects
+
+extension CoordinatorService {
+  /// Carries out what the loop has decided and made durable, on the loop's thread.
+  func perform(_ effects: [Effect], isUsed: (Digest) -> Bool) {
+    for effect in effects {
+      switch effect {
+      case .grant(let id, let grant): link(id)?.send(.lease(grant))
+      case .heard(let id, let epoch): link(id)?.send(.heard(epoch: epoch))
+      case .cancel(let id, let epoch): link(id)?.send(.cancel(epoch: epoch))
+      case .accepted(let id, let epoch): link(id)?.send(.uploadAccepted(epoch: epoch))
+      case .refused(let id, let epoch, let refusal):
+        link(id)?.send(.uploadRefused(epoch: epoch, refusal))
+      case .forget(let id, let number, let artifacts):
+        link(id)?.send(.forget(throughDeletion: number, artifacts: artifacts))
+      case .deletionDecided(let token, let decision):
+        decisions.withLock { $0.waiting.removeValue(forKey: token) }?.fulfil(decision)
+      case .discard(let artifact):
+        // Another upload of the same bytes may have become a block since, or be about to.
+        guard !isUsed(artifact) else { continue }
+        do {
+          _ = try intake.removeUnlessArriving(artifact, from: directory.artifacts)
+        } catch {
+          log.write("discard_failed", "\(error)")
+        }
+      case .discardCheckpoint(let key, let checkpoint):
+        discards.add { [self] in
+          do {
+            try directory.checkpoints.discard(key, checkpoint)
+          } catch {
+            log.write("discard_failed", "\(error)")
+          }
+        }
+      case .purge(let order): BackgroundThread.start("purge") { [self] in purge(order) }
+      }
+    }
+  }
+
+  var currentLinks: [WorkerLink] { members.withLock { $0.byID.values.map(\.link) } }
+
+  private func link(_ id: WorkerID) -> WorkerLink? { members.withLock { $0.byID[id]?.link } }
+}

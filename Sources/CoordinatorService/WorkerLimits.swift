@@ -1,0 +1,51 @@
+import CoordinatorCore
+
+/// What the worker port gives its peers at most: each limit with its reason.
+struct WorkerLimits: Sendable {
+  /// Workers at a time. `coordinator.maximumWorkers` sets it, as an operator knows the fleet.
+  var maximumWorkers = defaultMaximumWorkers
+  /// Descriptors that worker connections may take together; the rest is for files and people.
+  var maximumConnections = 8
+
+  static let defaultMaximumWorkers = 1024
+
+  /// Peers that have not proved yet to have a key. When all places are taken, who has waited longest
+  /// goes: an honest handshake takes milliseconds, so holding places keeps nobody out.
+  static let unauthenticatedConnections = 32
+  /// The same for peers of one address, so that one machine cannot take every place. Loopback is
+  /// exempt: all workers of `lethe up` come from there.
+  static let unauthenticatedPerAddress = 8
+
+  /// A worker beats every few seconds, idle or not; one silent for a minute is gone.
+  static let idleMilliseconds: Milliseconds = 60_000
+  /// A refused worker gets this long to read why.
+  static let farewellMilliseconds: Milliseconds = 2_000
+
+  /// Bytes that wait for a peer before nothing more is read from it: who does not take answers may
+  /// not ask on.
+  static let calmSendQueueByteCount = 1 << 20
+  /// Bytes that wait for a peer before it is cut off. A message larger than this goes out if nothing
+  /// waits before it.
+  static let sendQueueByteCount = 64 << 20
+  /// Messages of one peer that wait for a thread before nothing more is read from it.
+  static let waitingMessages = 16
+
+  /// Bytes of uploads and checkpoints, of all workers together, that are not stored yet. Beyond it
+  /// finished ones are refused as busy, and of the unfinished only the oldest is read on.
+  static let unfinishedUploadByteCount = 256 << 20
+
+  /// Threads that read and store; more would only wait for the same disk and cores.
+  static let workThreads = 3
+  /// Read from one peer before the next has its turn.
+  static let readByteCount = 64 << 10
+  /// Descriptors kept free of worker connections: the API's 128, the journal, slices, artifacts.
+  static let reservedDescriptors = 256
+
+  /// - Parameter descriptorLimit: How many the process may have open.
+  init(maximumWorkers: Int, descriptorLimit: Int) {
+    self.maximumWorkers = maximumWorkers
+    maximumConnections = min(
+      maximumWorkers + Self.unauthenticatedConnections,
+      max(descriptorLimit - Self.reservedDescriptors, descriptorLimit / 4))
+  }
+}
