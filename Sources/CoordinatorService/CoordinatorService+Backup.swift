@@ -5,6 +5,7 @@ import ServiceSupport
 import Storage
 import SystemIO
 import Unlearning
+import WireFormat
 
 extension CoordinatorService {
   /// Writes everything a restore needs into a new folder, without any record deleted by now.

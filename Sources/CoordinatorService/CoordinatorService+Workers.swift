@@ -57,15 +57,6 @@ extension CoordinatorService {
     _ introduction: Introduction, _ key: PeerKey, memberCount: Int
   ) -> TurnedAway? {
     if find(key.id) == nil { return TurnedAway(.revoked, "your key has been revoked") }
-    switch key.role {
-    case .worker: break
-    case .serve:
-      guard introduction.roles.isSubset(of: [.serve]) else {
-        return TurnedAway(.role, "your key is for serving only: start with --role serve")
-      }
-    case .operator, .reader:
-      return TurnedAway(.role, "your key's role is \(key.role.rawValue), which is for HTTP")
-    }
     if introduction.backbone != backbone {
       return TurnedAway(
         .backbone, "your backbone is \(introduction.backbone); this run is over \(backbone)")

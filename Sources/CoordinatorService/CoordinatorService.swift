@@ -2,6 +2,7 @@ import CoordinatorCore
 import HTTP
 import Hashing
 import ServiceSupport
+import Storage
 import SystemIO
 import Unlearning
 import WireFormat

@@ -5,7 +5,6 @@ import SystemIO
 struct PeerTable {
   struct Peer {
     let link: WorkerLink
-    var lastHeard: Milliseconds
     var deadline: Milliseconds
     var isAuthenticated = false
     /// Nothing is read for now.
@@ -110,6 +109,6 @@ struct PeerTable {
 
   mutating func refreshInterest(_ index: Int) {
     poll.setInterest(
-      index, reading: !self[index].isPaused, writing: self[index].link.waitingByteCount > 0)
+      index, reading: !self[index].isPaused, writing: self[index].link.sealedByteCount > 0)
   }
 }

@@ -16,11 +16,14 @@ struct WorkerLimits: Sendable {
   /// exempt: all workers of `lethe up` come from there.
   static let unauthenticatedPerAddress = 8
 
-  /// A worker beats every few seconds, idle or not; one silent for a minute is gone.
-  static let idleMilliseconds: Milliseconds = 60_000
+  /// Deadlines for what is to come from a peer are `CoordinatorEnd`'s; after a time in which nothing
+  /// was read from it, it gets this long to go on.
+  static let resumptionMilliseconds: Milliseconds = 5_000
   /// A refused worker gets this long to read why.
   static let farewellMilliseconds: Milliseconds = 2_000
 
+  /// Sealed bytes that wait for a peer before sealing pauses: enough to keep a fast network busy.
+  static let sealedByteCount = 256 << 10
   /// Bytes that wait for a peer before nothing more is read from it: who does not take answers may
   /// not ask on.
   static let calmSendQueueByteCount = 1 << 20

@@ -4,14 +4,17 @@ import WireFormat
 
 /// One connection to the worker port, from its first byte on.
 ///
-/// The network thread reads; whoever has something to say seals it here and sends as much as the
-/// kernel takes at once. What is left waits in a queue for the network thread. A peer that lets the
-/// queue fill up is cut off rather than waited for.
+/// The network thread reads; whoever has something to say puts it here, and seals and sends as much
+/// as the kernel takes at once. The rest is sealed a frame at a time as the peer takes it, so that a
+/// heartbeat's answer passes between the chunks of an artifact. A peer that lets the queue fill up
+/// is cut off rather than waited for.
 final class WorkerLink: Sendable {
   let id: WorkerID
   let socket: PolledSocket
   /// Keeps the order of the peer's messages while some of them wait for disks.
   let lane: WorkLanes.Lane
+  /// Where long messages are sealed on.
+  private let sealing: WorkLanes.Lane
   /// Held while messages are opened or sealed; always taken before `outgoing`.
   private let end: Guarded<CoordinatorEnd>
   private let outgoing = Guarded(Outgoing())
@@ -28,19 +31,23 @@ final class WorkerLink: Sendable {
     var sentPieces = 0
     var sentBytes = 0
     var byteCount = 0
+    /// Bytes of messages that are not sealed yet.
+    var unsealedByteCount = 0
+    var isSealing = false
     var isClosed = false
     /// Nothing more is taken in; when all is sent, the connection ends.
     var isLast = false
   }
 
   init(
-    id: WorkerID, _ socket: PolledSocket, _ end: CoordinatorEnd, lane: WorkLanes.Lane,
+    id: WorkerID, _ socket: PolledSocket, _ end: CoordinatorEnd, lanes: WorkLanes,
     attend: @escaping @Sendable (WorkerLink) -> Void
   ) {
     self.id = id
     self.socket = socket
     self.end = Guarded(end)
-    self.lane = lane
+    lane = lanes.makeLane()
+    sealing = lanes.makeLane()
     self.attend = attend
   }
 
@@ -58,22 +65,47 @@ final class WorkerLink: Sendable {
   func receive(
     _ bytes: [UInt8], at now: Milliseconds, key: (KeyID) -> PeerKey?
   ) -> Reception? {
-    end.withLockIfFree { end in
-      let actions = end.receive(bytes, at: now, key: key)
-      for case .write(let bytes) in actions { enqueue([bytes]) }
-      return Reception(
-        actions: actions, isAuthenticated: end.isAuthenticated,
-        bufferedByteCount: end.bufferedByteCount, deadline: end.deadline)
-    }
+    end.withLockIfFree { end in reception(end.receive(bytes, at: now, key: key), end) }
+  }
+
+  /// Ends the conversation if its deadline has passed.
+  func expire(at now: Milliseconds) -> Reception? {
+    end.withLockIfFree { end in reception(end.expire(at: now), end) }
+  }
+
+  private func reception(_ actions: [CoordinatorEnd.Action], _ end: CoordinatorEnd) -> Reception {
+    for case .write(let bytes) in actions { push(bytes, end) }
+    return Reception(
+      actions: actions, isAuthenticated: end.isAuthenticated,
+      bufferedByteCount: end.bufferedByteCount, deadline: end.deadline)
   }
 
   /// Whether messages can be opened without waiting for a thread that seals one.
   var isFree: Bool { end.withLockIfFree { _ in } != nil }
 
-  /// Hands the kernel what it takes.
-  func flush() { outgoing.withLock { flush(&$0) } }
+  /// Hands the kernel what it takes, and has more sealed where there is more.
+  func flush() {
+    let mustSeal = outgoing.withLock { outgoing in
+      flush(&outgoing)
+      guard !outgoing.isClosed, !outgoing.isSealing, outgoing.unsealedByteCount > 0,
+        outgoing.byteCount < WorkerLimits.sealedByteCount
+      else { return false }
+      outgoing.isSealing = true
+      return true
+    }
+    if mustSeal {
+      sealing.add { [self] in
+        outgoing.withLock { $0.isSealing = false }
+        end.withLock { seal(&$0) }
+      }
+    }
+  }
 
-  var waitingByteCount: Int { outgoing.withLock { $0.byteCount } }
+  /// Bytes that are sealed and that the kernel has not taken yet.
+  var sealedByteCount: Int { outgoing.withLock { $0.byteCount } }
+
+  /// Bytes of everything that waits for the peer.
+  var waitingByteCount: Int { outgoing.withLock { $0.byteCount + $0.unsealedByteCount } }
 
   var isClosed: Bool { outgoing.withLock { $0.isClosed } }
 
@@ -83,15 +115,15 @@ final class WorkerLink: Sendable {
   // MARK: - Any thread
 
   func send(_ message: WireMessage, request: UInt64 = 0) {
-    end.withLock { enqueue($0.send(message, request: request)) }
+    end.withLock { say(message, request: request, &$0) }
   }
 
   /// Says one last thing and ends the connection.
   func close(after message: WireMessage) {
-    end.withLock { enqueue($0.send(message, request: 0)) }
+    end.withLock { say(message, request: 0, &$0) }
     outgoing.withLock { outgoing in
       outgoing.isLast = true
-      if outgoing.byteCount == 0 { close(&outgoing) }
+      closeIfDone(&outgoing)
     }
     attend(self)
   }
@@ -128,16 +160,29 @@ final class WorkerLink: Sendable {
 
   // MARK: - Sending
 
-  private func enqueue(_ pieces: [[UInt8]]) {
+  private func say(_ message: WireMessage, request: UInt64, _ end: inout CoordinatorEnd) {
+    guard !outgoing.withLock({ $0.isLast || $0.isClosed }) else { return }
+    guard waitingByteCount < WorkerLimits.sendQueueByteCount else { return close() }
+    guard end.enqueue(message, request: request) else { return }
+    seal(&end)
+  }
+
+  /// Seals until enough waits for the kernel.
+  private func seal(_ end: inout CoordinatorEnd) {
+    while sealedByteCount < WorkerLimits.sealedByteCount, let frame = end.nextFrame() {
+      push(frame, end)
+    }
+    let waiting = end.waitingByteCount
+    outgoing.withLock { $0.unsealedByteCount = waiting }
+  }
+
+  private func push(_ frame: [UInt8], _ end: CoordinatorEnd) {
     let mustAttend = outgoing.withLock { outgoing in
-      guard !outgoing.isClosed, !outgoing.isLast else { return false }
+      guard !outgoing.isClosed else { return false }
       let wasWaiting = outgoing.byteCount > 0
-      guard outgoing.byteCount < WorkerLimits.sendQueueByteCount else {
-        close(&outgoing)
-        return true
-      }
-      outgoing.pieces += pieces
-      outgoing.byteCount += pieces.reduce(0) { $0 + $1.count }
+      outgoing.pieces.append(frame)
+      outgoing.byteCount += frame.count
+      outgoing.unsealedByteCount = end.waitingByteCount
       // In order: bytes that wait already go first, when the kernel asks for them.
       if !wasWaiting { flush(&outgoing) }
       return outgoing.isClosed || !wasWaiting && outgoing.byteCount > 0
@@ -147,24 +192,26 @@ final class WorkerLink: Sendable {
 
   private func flush(_ outgoing: inout Outgoing) {
     while outgoing.sentPieces < outgoing.pieces.count, !outgoing.isClosed {
-      let piece = outgoing.pieces[outgoing.sentPieces]
-      guard let count = socket.send(piece, from: outgoing.sentBytes) else {
-        return close(&outgoing)
-      }
-      guard count > 0 || piece.isEmpty else { break }
+      let count = socket.send(outgoing.pieces[outgoing.sentPieces], from: outgoing.sentBytes)
+      guard let count else { return close(&outgoing) }
+      guard count > 0 else { return }
       outgoing.byteCount -= count
       outgoing.sentBytes += count
-      if outgoing.sentBytes == piece.count {
+      if outgoing.sentBytes == outgoing.pieces[outgoing.sentPieces].count {
         // Freed at once: it may hold records.
         outgoing.pieces[outgoing.sentPieces] = []
         outgoing.sentPieces += 1
         outgoing.sentBytes = 0
       }
     }
-    if outgoing.sentPieces == outgoing.pieces.count {
-      outgoing.pieces = []
-      outgoing.sentPieces = 0
-      if outgoing.isLast { close(&outgoing) }
+    outgoing.pieces = []
+    outgoing.sentPieces = 0
+    closeIfDone(&outgoing)
+  }
+
+  private func closeIfDone(_ outgoing: inout Outgoing) {
+    if outgoing.isLast, outgoing.byteCount == 0, outgoing.unsealedByteCount == 0 {
+      close(&outgoing)
     }
   }
 

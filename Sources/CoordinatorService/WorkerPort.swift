@@ -94,13 +94,17 @@ final class WorkerPort: Sendable {
     } else if strangers.count >= WorkerLimits.unauthenticatedConnections {
       remove(strangers[0], from: &peers)
     }
-    guard peers.count < limits.maximumConnections else { return }
+    guard peers.count < limits.maximumConnections else {
+      let refusal = TurnedAway(.full, "there are \(peers.count) connections already")
+      _ = socket.send(CoordinatorEnd.refusal(refusal), from: 0)
+      return socket.shutDown()
+    }
     let end = CoordinatorEnd(
       nonce: SystemRandom.bytes(count: Handshake.nonceByteCount), dummySecret: dummySecret, at: now)
     let link = WorkerLink(
-      id: peers.nextID(), socket, end, lane: lanes.makeLane(),
+      id: peers.nextID(), socket, end, lanes: lanes,
       attend: { [weak self] in self?.attend($0) })
-    peers.insert(PeerTable.Peer(link: link, lastHeard: now, deadline: end.deadline))
+    peers.insert(PeerTable.Peer(link: link, deadline: end.deadline))
   }
 
   private func attend(_ link: WorkerLink) {
@@ -128,7 +132,6 @@ final class WorkerPort: Sendable {
       case .nothing: break
       case .end: return remove(index, from: &peers)
       case .bytes(let count):
-        peers[index].lastHeard = now
         take(Array(buffer[..<count]), index, of: &peers, at: now)
       }
     } else if peers.poll.hasFailed(index) {
@@ -147,6 +150,11 @@ final class WorkerPort: Sendable {
       reception = link.receive(bytes, at: now, key: handlers.key)
     }
     guard let reception else { return }
+    act(on: reception, index, of: &peers)
+  }
+
+  private func act(on reception: WorkerLink.Reception, _ index: Int, of peers: inout PeerTable) {
+    let link = peers[index].link
     peers[index].isAuthenticated = reception.isAuthenticated
     peers[index].deadline = reception.deadline
     peers.note(bufferedByteCount: reception.bufferedByteCount, of: index)
@@ -195,15 +203,13 @@ final class WorkerPort: Sendable {
       if let end = peer.leavesAt {
         if end <= now { remove(index, from: &peers) }
       } else if peer.isPaused {
-        if peer.link.isFree, !mustWait(index, peers) { peers.resume(index) }
-        // Who is not read from cannot be late.
-        peers[index].lastHeard = now
-      } else if peer.deadline <= now {
-        log.write("worker_too_slow", "\(peer.link.socket.peer)")
-        remove(index, from: &peers)
-      } else if now - peer.lastHeard > WorkerLimits.idleMilliseconds {
-        log.write("worker_silent", "\(peer.link.socket.peer)")
-        remove(index, from: &peers)
+        if peer.link.isFree, !mustWait(index, peers) {
+          peers.resume(index)
+          // Who was not read from is not late because of that.
+          peers[index].deadline = max(peer.deadline, now + WorkerLimits.resumptionMilliseconds)
+        }
+      } else if peer.deadline < now, let reception = peer.link.expire(at: now) {
+        act(on: reception, index, of: &peers)
       }
     }
   }

@@ -3,6 +3,7 @@ import CoordinatorAPI
 import CoordinatorService
 import Foundation
 import HTTP
+import Hashing
 import ServiceSupport
 import SystemIO
 import WireFormat
