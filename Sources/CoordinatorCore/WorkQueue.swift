@@ -2,8 +2,8 @@ import Unlearning
 
 /// The slots that a worker could train this moment, kept in order shard by shard.
 ///
-/// Whoever changes something that decides about a slot says so with `touch`; only touched shards are
-/// looked at again, so a decision costs the same with a thousand blocks and with a million.
+/// Whoever changes something that decides about a slot says so with `touch`; only touched shards
+/// are looked at again, so a decision costs the same with a thousand blocks and with a million.
 struct WorkQueue: Sendable {
   /// What makes one shard's next block more urgent than another's, in this order.
   struct Urgency: Comparable, Sendable {

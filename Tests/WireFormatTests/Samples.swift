@@ -38,11 +38,18 @@ enum Samples {
       [PredictionInput(text: "t", textPair: "p"), PredictionInput(text: "u")]),
   ]
 
+  /// Byte i is i mod 251.
+  static func pattern(_ byteCount: Int) -> [UInt8] { (0..<byteCount).map { UInt8($0 % 251) } }
+
   static let fromWorker = messages.filter { $0.type.isFromWorker && $0.type != .hello }
   static let fromCoordinator = messages.filter { $0.type.isFromCoordinator && $0.type != .welcome }
   static let introduction = Introduction(
     name: "n", host: "h", numericClass: "c", backbone: digest, roles: [.train, .serve],
     head: LedgerHead(size: 3, root: digest))
   static let welcome = WireMessage.welcome(
-    TrainingRecipe(labels: ["a", "b"]), LedgerHead(size: 4, root: digest))
+    TrainingRecipe(
+      labels: ["a", "b"], targets: [.query, .value], rank: 4, alpha: 8, rankStabilized: false,
+      epochs: 3, batchSize: 16, learningRate: 0.001, headLearningRate: 0.002, schedule: .linear,
+      warmup: 0.1, weightDecay: 0.01, maximumGradientNorm: 1, maximumTokens: 64),
+    LedgerHead(size: 4, root: digest))
 }
