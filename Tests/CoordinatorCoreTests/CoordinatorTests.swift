@@ -36,8 +36,12 @@ struct Bench {
   init(_ policy: RepairPolicy = .eager) throws {
     var run = Self.run
     run.repairPolicy = policy
+    try self.init(run: run, ingestion: Self.ingestion)
+  }
+
+  init(run: RunDescription, ingestion: JournalEntry) throws {
     var state = try RunState(run)
-    state.apply(Self.ingestion)
+    state.apply(ingestion)
     coordinator = Coordinator(state)
     handle(.started)
   }
