@@ -39,6 +39,9 @@ let package = Package(
     .target(
       name: "WireFormat", dependencies: ["CoordinatorCore", "Unlearning", "Hashing", "ByteCoding"],
       swiftSettings: strict),
+    .target(
+      name: "WorkerCore", dependencies: ["WireFormat", "CoordinatorCore", "Unlearning", "Hashing"],
+      swiftSettings: strict),
     .target(name: "ModelFormats", dependencies: ["Unlearning"], swiftSettings: strict),
 
     // Numeric: arithmetic on memory; no files, no sockets.
@@ -127,6 +130,10 @@ let package = Package(
     .testTarget(
       name: "WireFormatTests",
       dependencies: ["WireFormat", "CoordinatorCore", "Unlearning", "Hashing", "ByteCoding"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "WorkerCoreTests",
+      dependencies: ["WorkerCore", "WireFormat", "CoordinatorCore", "Unlearning", "Hashing"],
       swiftSettings: strict),
     .testTarget(name: "SystemIOTests", dependencies: ["SystemIO"], swiftSettings: strict),
     .testTarget(

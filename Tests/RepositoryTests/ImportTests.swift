@@ -15,7 +15,7 @@ import Testing
 
   static let core: Set = [
     "ByteCoding", "Hashing", "Unlearning", "Tokenization", "WireFormat", "JournalFormat",
-    "CoordinatorCore", "Ledger",
+    "CoordinatorCore", "WorkerCore", "Ledger",
   ]
   static let numeric: Set = ["COpenBLAS", "Numerics", "ModelFormats", "Training"]
   static let shell: Set = [
