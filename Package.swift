@@ -42,6 +42,13 @@ let package = Package(
     .target(
       name: "WorkerCore", dependencies: ["WireFormat", "CoordinatorCore", "Unlearning", "Hashing"],
       swiftSettings: strict),
+    .target(
+      name: "SimulationKit",
+      dependencies: [
+        "WorkerCore", "WireFormat", "JournalFormat", "CoordinatorCore", "Unlearning", "Hashing",
+        "ByteCoding",
+      ],
+      swiftSettings: strict),
     .target(name: "ModelFormats", dependencies: ["Unlearning"], swiftSettings: strict),
 
     // Numeric: arithmetic on memory; no files, no sockets.
@@ -102,6 +109,11 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    .executableTarget(
+      name: "lethe-simulator",
+      dependencies: ["SimulationKit", "CommandLineKit", "Hashing", "SystemIO"],
+      swiftSettings: strict),
+
     .testTarget(
       name: "ByteCodingTests", dependencies: ["ByteCoding", "Hashing"], swiftSettings: strict),
     .testTarget(
@@ -155,6 +167,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "CommandLineKitTests", dependencies: ["CommandLineKit"], swiftSettings: strict),
+    .testTarget(
+      name: "SimulationTests", dependencies: ["SimulationKit", "CoordinatorCore"],
+      swiftSettings: strict),
     .testTarget(name: "RepositoryTests", dependencies: ["Hashing"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

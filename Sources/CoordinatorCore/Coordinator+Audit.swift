@@ -37,11 +37,14 @@ extension Coordinator {
     audit.waiting.removeAll { state.blocks[$0] == nil }
     let name = workers[id]?.introduction.name
     let hasOthers = trainersByHost.values.reduce(0, +) > 1
-    let choice = audit.waiting.firstIndex { key in
-      leases[key] == nil && !(hasOthers && state.blocks[key]?.worker == name)
+    for key in audit.waiting
+    where leases[key] == nil && !(hasOthers && state.blocks[key]?.worker == name) {
+      // A block whose ancestor is gone cannot be trained again, nor does it serve.
+      if let assignment = state.blocks[key].flatMap({ state.assignment(for: $0.slot) }) {
+        return assignment
+      }
     }
-    guard let choice, let block = state.blocks[audit.waiting[choice]] else { return nil }
-    return state.assignment(for: block.slot)
+    return nil
   }
 
   /// Counts a second training of a standing block.

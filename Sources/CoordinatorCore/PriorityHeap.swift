@@ -1,11 +1,13 @@
 /// A binary heap: the least element first, in O(log n).
-struct PriorityHeap<Element: Comparable & Sendable>: Sendable {
+package struct PriorityHeap<Element: Comparable> {
   private var elements: [Element] = []
 
-  var first: Element? { elements.first }
-  var count: Int { elements.count }
+  package init() {}
 
-  mutating func insert(_ element: Element) {
+  package var first: Element? { elements.first }
+  package var count: Int { elements.count }
+
+  package mutating func insert(_ element: Element) {
     elements.append(element)
     var child = elements.count - 1
     while child > 0 {
@@ -16,7 +18,7 @@ struct PriorityHeap<Element: Comparable & Sendable>: Sendable {
     }
   }
 
-  mutating func removeFirst() -> Element? {
+  package mutating func removeFirst() -> Element? {
     guard let last = elements.popLast() else { return nil }
     guard let first = elements.first else { return last }
     elements[0] = last
@@ -33,5 +35,7 @@ struct PriorityHeap<Element: Comparable & Sendable>: Sendable {
     }
   }
 
-  mutating func removeAll() { elements.removeAll(keepingCapacity: true) }
+  package mutating func removeAll() { elements.removeAll(keepingCapacity: true) }
 }
+
+extension PriorityHeap: Sendable where Element: Sendable {}

@@ -1,0 +1,218 @@
+import CoordinatorCore
+import Hashing
+import Unlearning
+import WireFormat
+
+/// What must hold after every event, whatever happens.
+final class Invariants {
+  weak var world: Simulation!
+  private let scenario: Scenario
+  /// What the state in memory must come to.
+  private var model: ReferenceModel
+  /// Deletions that someone has been promised.
+  private var promised: Set<RecordTag> = []
+  /// Which records a block's bytes were made from.
+  private var origins: [Digest: Set<RecordTag>] = [:]
+  /// Keys that have a block.
+  private var standing: Set<BlockKey> = []
+  /// Blocks that a lying worker has sent with other bits.
+  var liesTold = 0
+  private var servingMayHaveChanged = false
+  private var failure: String?
+
+  init(_ scenario: Scenario) {
+    self.scenario = scenario
+    model = ReferenceModel(
+      scenario.run, scenario.plan, numericClass: Scenario.numericClass, records: scenario.records)
+  }
+
+  /// Remembers a broken invariant; `check` throws it.
+  func fail(_ what: String) {
+    if failure == nil { failure = what }
+  }
+
+  private func require(_ condition: Bool, _ what: @autoclosure () -> String) {
+    if !condition { fail(what()) }
+  }
+
+  func check() throws {
+    if servingMayHaveChanged, world.coordinator.isUp { checkServing() }
+    servingMayHaveChanged = false
+    if let failure { throw world.violation(failure) }
+  }
+
+  // MARK: - The coordinator
+
+  func decided(_ event: Event, _ step: Step, _ core: Coordinator) {
+    for entry in step.entries {
+      switch entry {
+      case .deleted(let deletion): for tag in deletion.tags { model.delete(tag) }
+      case .committed(let block): committed(block)
+      case .purged(let number, _, let artifacts, _): purged(through: number, artifacts, core)
+      default: break
+      }
+    }
+    for case .accepted(_, let epoch) in step.effects {
+      require(
+        epoch >> 32 == UInt64(core.state.term), "a result of an earlier term was accepted: \(epoch)"
+      )
+    }
+    if !step.entries.isEmpty {
+      standing = Set(core.state.blocks.keys)
+      servingMayHaveChanged = true
+    }
+  }
+
+  private func committed(_ block: CommittedBlock) {
+    world.count("block committed")
+    let expected = model.block(at: block.slot)
+    require(!standing.contains(block.key), "block \(block.key) was committed twice")
+    require(
+      block.key == expected.key, "\(block.slot) was committed with the key of other records")
+    if block.artifact != expected.artifact {
+      // A block made from a lie is one, too.
+      require(liesTold > 0, "\(block.slot) came out with other bits from \(block.worker)")
+      world.count("lie committed")
+    }
+  }
+
+  /// Purged means gone: from files and from every worker that still belongs to the fleet.
+  private func purged(through number: UInt64, _ artifacts: [Digest], _ core: Coordinator) {
+    world.count("purge")
+    let gone = Set(core.state.deletedTags.filter { $0.value <= number }.keys)
+    for (location, records) in world.coordinator.disk.slices {
+      require(
+        records.allSatisfy { !gone.contains($0.tag) }, "\(location) holds a purged record")
+    }
+    for artifact in artifacts where core.state.artifactUses[artifact] == nil {
+      require(
+        world.coordinator.disk.artifacts[artifact] == nil, "artifact \(artifact) was not removed")
+    }
+    for worker in world.workers {
+      guard let connection = worker.connection, world.coordinator.isConnected(connection) else {
+        continue
+      }
+      require(
+        worker.heldRecords.isDisjoint(with: gone), "worker \(worker.index) holds a purged record")
+      for artifact in artifacts where core.state.artifactUses[artifact] == nil {
+        require(
+          !worker.heldArtifacts.contains(artifact),
+          "worker \(worker.index) holds a purged artifact")
+      }
+    }
+  }
+
+  /// A restart found this state on the disk.
+  func recovered(_ state: RunState) {
+    for tag in promised {
+      require(state.deletedTags[tag] != nil, "an acknowledged deletion was lost")
+      require(state.records[tag] == nil, "a deleted record is live again")
+    }
+    do {
+      require(try RunState(encoded: state.encoded) == state, "a snapshot gives another state")
+    } catch {
+      fail("a snapshot cannot be read: \(error)")
+    }
+    model = ReferenceModel(
+      scenario.run, scenario.plan, numericClass: Scenario.numericClass, records: scenario.records)
+    for tag in state.deletedTags.keys { model.delete(tag) }
+    standing = Set(state.blocks.keys)
+    for block in state.blocks.values {
+      require(
+        world.coordinator.disk.artifacts[block.artifact] != nil, "a committed artifact was lost")
+    }
+    servingMayHaveChanged = true
+  }
+
+  private func checkServing() {
+    let state = world.coordinator.core.state
+    for prefix in state.servingView() {
+      for (index, artifact) in prefix.artifacts.enumerated() {
+        let slot = BlockSlot(shard: prefix.shard, sequence: prefix.sequence, stage: index + 1)
+        let expected = model.block(at: slot)
+        require(state.expectedKeys[slot] == expected.key, "\(slot) serves under a stale key")
+        require(
+          artifact == expected.artifact || liesTold > 0, "\(slot) serves other bits than it must")
+      }
+    }
+  }
+
+  // MARK: - People
+
+  func acknowledged(_ tag: RecordTag) {
+    promised.insert(tag)
+    require(
+      world.coordinator.core.state.deletedTags[tag] != nil, "acknowledged, but not deleted")
+  }
+
+  func denied(_ tag: RecordTag) {
+    require(
+      !scenario.records.contains { $0.tag == tag }, "a record was said to be unknown")
+  }
+
+  func predicted(_ predictions: [ShardedPrediction], from view: [ServedPrefix]) {
+    let artifacts = view.flatMap(\.artifacts)
+    require(
+      predictions == [SimulatedWorker.prediction(from: artifacts)],
+      "an answer came from other blocks than asked for")
+    for artifact in artifacts {
+      require(
+        promised.isDisjoint(with: origins[artifact] ?? []),
+        "an answer was made with a block that saw a deleted record")
+    }
+  }
+
+  // MARK: - Workers and wire
+
+  /// A worker has trained a block from these records.
+  func trained(_ artifact: [UInt8], from records: Set<RecordTag>, ancestors: [[UInt8]]) {
+    let ancestral = ancestors.flatMap { origins[SHA256.hash($0)] ?? [] }
+    origins[SHA256.hash(artifact)] = records.union(ancestral)
+  }
+
+  /// An end of the wire let a message through: it must be the next that was sent.
+  func delivered(
+    _ message: WireMessage, toCoordinator: Bool, over connection: SimulatedNetwork.Connection
+  ) throws {
+    let sent = toCoordinator ? connection.sent.toCoordinator : connection.sent.toWorker
+    let place = toCoordinator ? connection.delivered.toCoordinator : connection.delivered.toWorker
+    require(
+      place < sent.count && sent[place] == message,
+      "connection \(connection.number) delivered what was not sent, or out of order")
+    if toCoordinator {
+      connection.delivered.toCoordinator += 1
+    } else {
+      connection.delivered.toWorker += 1
+    }
+  }
+
+  // MARK: - The end
+
+  func checkEnd() throws {
+    let coordinator = world.coordinator
+    let state = coordinator.core.state
+    for tag in promised {
+      require(state.deletedTags[tag] != nil, "an acknowledged deletion was lost")
+    }
+    for slot in state.plan.allSlots {
+      let expected = model.block(at: slot)
+      guard let block = state.block(at: slot) else { continue }
+      require(block.key == expected.key, "\(slot) ended with another key")
+      require(
+        block.artifact == expected.artifact || liesTold > 0, "\(slot) ended with other bits")
+    }
+    let quarantined = state.quarantinedKeys
+    require(quarantined.isEmpty || liesTold > 0, "an honest fleet's block was quarantined")
+    require(
+      Set(coordinator.disk.artifacts.keys) == Set(state.artifactUses.keys),
+      "the disk holds other artifacts than the state names")
+    for (location, records) in coordinator.disk.slices {
+      require(
+        records.allSatisfy { state.records[$0.tag] != nil }, "\(location) holds a deleted record")
+    }
+    require(
+      coordinator.disk.checkpointKeys.allSatisfy { coordinator.core.checkpoints[$0] != nil },
+      "the disk holds a checkpoint that nobody knows of")
+    if let failure { throw world.violation(failure) }
+  }
+}
