@@ -76,8 +76,8 @@ package struct CanonicalReader: Sendable {
 
   /// Reads a count and that many elements.
   ///
-  /// A count of more elements than the remaining bytes can hold cannot be honest, so memory is
-  /// reserved only after that check.
+  /// A count of more elements than the remaining bytes can hold cannot be honest. Elements may be
+  /// larger in memory than encoded, so no more is reserved at once than the bytes that are there.
   ///
   /// - Parameter minimumByteCount: what an element takes at least; every one takes one.
   package mutating func readArray<Element>(
@@ -90,7 +90,7 @@ package struct CanonicalReader: Sendable {
       throw .invalid(what: "count", atByte: start)
     }
     var elements: [Element] = []
-    elements.reserveCapacity(count)
+    elements.reserveCapacity(min(count, remainingByteCount / MemoryLayout<Element>.stride))
     for _ in 0..<count { elements.append(try each(&self)) }
     return elements
   }

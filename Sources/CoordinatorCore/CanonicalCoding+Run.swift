@@ -8,8 +8,25 @@ extension CanonicalReader {
     Digest(try readRaw(byteCount: Digest.byteCount))!
   }
 
+  /// A duration, or a moment that a ledger entry can name.
   package mutating func readMilliseconds() throws(DecodingFailure) -> Milliseconds {
-    Milliseconds(bitPattern: try readInteger())
+    let time = Milliseconds(bitPattern: try readInteger())
+    guard LedgerEntry.times.contains(time) else { throw .invalid(what: "time", atByte: 0) }
+    return time
+  }
+
+  /// Reads elements that were written in ascending order of a key.
+  ///
+  /// Any other order, or a key that stands twice, would be a second encoding of the same value.
+  mutating func readAscending<Element, Key: Comparable>(
+    by key: (Element) -> Key,
+    each: (inout CanonicalReader) throws(DecodingFailure) -> Element
+  ) throws(DecodingFailure) -> [Element] {
+    let elements = try readArray(each: each)
+    for (element, next) in zip(elements, elements.dropFirst()) where key(element) >= key(next) {
+      throw .invalid(what: "order", atByte: 0)
+    }
+    return elements
   }
 
   mutating func readIngestedRecord() throws(DecodingFailure) -> IngestedRecord {

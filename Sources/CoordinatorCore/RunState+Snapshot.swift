@@ -68,7 +68,7 @@ extension RunState {
     return writer.bytes
   }
 
-  /// Reads back what `encoded` wrote; keys are refreshed.
+  /// Reads back what `encoded` wrote, and nothing else; keys are refreshed.
   package init(encoded bytes: [UInt8]) throws {
     var reader = CanonicalReader(bytes)
     guard try reader.readString() == "lethe-run-state-1" else {
@@ -85,20 +85,24 @@ extension RunState {
     }
     try readRecords(&reader)
     try readDeletions(&reader)
+    try readLedger(&reader)
     try readBlocks(&reader)
-    copies = Dictionary(
-      uniqueKeysWithValues: try reader.readArray { (reader) throws(DecodingFailure) in
-        try reader.readCopy()
-      }.map { ($0.path, $0) })
+    try readPurges(&reader)
+    for copy in try reader.readAscending(
+      by: \.path, each: { (reader) throws(DecodingFailure) in try reader.readCopy() })
+    {
+      copies[copy.path] = copy
+    }
     try reader.finish()
     refreshKeys()
   }
 
   private mutating func readRecords(_ reader: inout CanonicalReader) throws(DecodingFailure) {
-    let listed = try reader.readArray {
-      (reader) throws(DecodingFailure) -> (SliceLocation, IngestedRecord) in
-      (try readPlace(&reader), try reader.readIngestedRecord())
-    }
+    let listed = try reader.readAscending(
+      by: { $0.1.tag },
+      each: { (reader) throws(DecodingFailure) in
+        (try readPlace(&reader), try reader.readIngestedRecord())
+      })
     var digests: [SliceLocation: [Digest]] = [:]
     for (location, record) in listed {
       records.insert(
@@ -121,13 +125,26 @@ extension RunState {
     return location
   }
 
+  private func holds(_ slot: BlockSlot) -> Bool {
+    (0..<plan.shardCount).contains(slot.shard)
+      && (0..<plan.sequenceCount).contains(slot.sequence)
+      && (1...plan.sliceCount).contains(slot.stage)
+  }
+
+  /// A slot inside this run's plan.
+  private func readSlot(_ reader: inout CanonicalReader) throws(DecodingFailure) -> BlockSlot {
+    let slot = try reader.readSlot()
+    guard holds(slot) else { throw .invalid(what: "slot", atByte: 0) }
+    return slot
+  }
+
   private mutating func readDeletions(_ reader: inout CanonicalReader) throws(DecodingFailure) {
     deletions = try reader.readArray { (reader) throws(DecodingFailure) in
       let request = try reader.readDeletionRequest()
       var deletion = Deletion(
         request,
         locations: try reader.readArray { (reader) throws(DecodingFailure) in
-          try reader.readLocation()
+          try readPlace(&reader)
         })
       func time() throws(DecodingFailure) -> Milliseconds? {
         try reader.readOptional { (reader) throws(DecodingFailure) in
@@ -139,65 +156,91 @@ extension RunState {
       deletion.certifiedAt = try time()
       deletion.replacements = try reader.readArray { (reader) throws(DecodingFailure) in
         ReplacementBlock(
-          place: try reader.readSlot().place, key: try reader.readDigest(),
+          place: try readSlot(&reader).place, key: try reader.readDigest(),
           artifact: try reader.readDigest())
       }
       deletion.erasure = try reader.readErasure()
       return deletion
     }
-    for deletion in deletions {
-      for tag in deletion.tags { deletedTags[tag] = deletion.number }
+    for (index, deletion) in deletions.enumerated() {
+      guard deletion.number == UInt64(index) + 1 else {
+        throw .invalid(what: "number of a deletion", atByte: 0)
+      }
+      for tag in deletion.tags {
+        guard records[tag] == nil else { throw .invalid(what: "deleted record", atByte: 0) }
+        deletedTags[tag] = deletion.number
+      }
       if let key = deletion.requestKey { requests[key] = deletion.number }
       if deletion.certifiedAt == nil { openDeletions.append(deletion.number) }
     }
-    for leaf in try reader.readArray(each: { (reader) throws(DecodingFailure) in
+  }
+
+  private mutating func readLedger(_ reader: inout CanonicalReader) throws(DecodingFailure) {
+    for (kind, number) in try reader.readArray(each: { (reader) throws(DecodingFailure) in
       (try reader.readInteger(UInt8.self), try reader.readInteger(UInt64.self))
     }) {
-      guard (1...UInt64(deletions.count)).contains(leaf.1) else {
+      guard number >= 1, number <= UInt64(deletions.count) else {
         throw .invalid(what: "ledger entry", atByte: 0)
       }
-      let deletion = deletion(leaf.1)
-      switch leaf.0 {
-      case 0: ledger.append(.deletion(leaf.1), deletion.ledgerEntry)
-      default:
+      let deletion = deletion(number)
+      switch kind {
+      case 0: ledger.append(.deletion(number), deletion.ledgerEntry)
+      case 1:
         guard let entry = deletion.certificateEntry else {
           throw .invalid(what: "certificate", atByte: 0)
         }
-        ledger.append(.certificate(leaf.1), entry)
+        ledger.append(.certificate(number), entry)
+      default: throw .invalid(what: "kind of ledger entry", atByte: 0)
       }
     }
     ledger.forgivenSize = try reader.readInteger()
   }
 
   private mutating func readBlocks(_ reader: inout CanonicalReader) throws(DecodingFailure) {
-    for block in try reader.readArray(each: { (reader) throws(DecodingFailure) in
-      try reader.readCommittedBlock()
-    }) {
+    for block in try reader.readAscending(
+      by: \.key, each: { (reader) throws(DecodingFailure) in try reader.readCommittedBlock() })
+    {
+      guard holds(block.slot) else { throw .invalid(what: "slot", atByte: 0) }
       blocks[block.key] = block
       artifactUses[block.artifact, default: 0] += 1
     }
-    for (slot, key) in try reader.readArray(each: { (reader) throws(DecodingFailure) in
-      (try reader.readSlot(), BlockKey(try reader.readDigest()))
-    }) { standing[slot] = key }
-    for (slot, at) in try reader.readArray(each: { (reader) throws(DecodingFailure) in
-      (try reader.readSlot(), try reader.readMilliseconds())
-    }) { maskedSince[slot] = at }
-    for (slot, withdrawal) in try reader.readArray(each: {
-      (reader) throws(DecodingFailure) -> (BlockSlot, Withdrawal) in
-      let slot = try reader.readSlot()
-      guard let cause = Withdrawal.Cause(rawValue: try reader.readInteger()) else {
-        throw .invalid(what: "withdrawal", atByte: 0)
-      }
-      return (slot, Withdrawal(cause: cause, at: try reader.readMilliseconds()))
-    }) { withdrawals[slot] = withdrawal }
+    for (slot, key) in try reader.readAscending(
+      by: { $0.0 },
+      each: { (reader) throws(DecodingFailure) in
+        (try readSlot(&reader), BlockKey(try reader.readDigest()))
+      })
+    { standing[slot] = key }
+    for (slot, at) in try reader.readAscending(
+      by: { $0.0 },
+      each: { (reader) throws(DecodingFailure) in
+        (try readSlot(&reader), try reader.readMilliseconds())
+      })
+    { maskedSince[slot] = at }
+    for (slot, withdrawal) in try reader.readAscending(
+      by: { $0.0 },
+      each: { (reader) throws(DecodingFailure) -> (BlockSlot, Withdrawal) in
+        let slot = try readSlot(&reader)
+        guard let cause = Withdrawal.Cause(rawValue: try reader.readInteger()) else {
+          throw .invalid(what: "withdrawal", atByte: 0)
+        }
+        return (slot, Withdrawal(cause: cause, at: try reader.readMilliseconds()))
+      })
+    { withdrawals[slot] = withdrawal }
     quarantinedKeys = Set(
-      try reader.readArray { (reader) throws(DecodingFailure) in
+      try reader.readAscending(by: \.self) { (reader) throws(DecodingFailure) in
         BlockKey(try reader.readDigest())
       })
+  }
+
+  private mutating func readPurges(_ reader: inout CanonicalReader) throws(DecodingFailure) {
     slicesToPurge = Set(
-      try reader.readArray { (reader) throws(DecodingFailure) in try reader.readLocation() })
+      try reader.readAscending(by: \.self) { (reader) throws(DecodingFailure) in
+        try readPlace(&reader)
+      })
     artifactsToPurge = Set(
-      try reader.readArray { (reader) throws(DecodingFailure) in try reader.readDigest() })
+      try reader.readAscending(by: \.self) { (reader) throws(DecodingFailure) in
+        try reader.readDigest()
+      })
   }
 }
 

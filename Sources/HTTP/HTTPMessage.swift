@@ -69,7 +69,9 @@ struct HTTPHead: Equatable {
     guard headers["transfer-encoding"] == nil else {
       throw HTTPParseError(501, "send a Content-Length instead of a Transfer-Encoding")
     }
-    guard let length = Int(headers["content-length"] ?? "0"), length >= 0 else {
+    // Digits alone: the library also takes a sign, and another reader would not.
+    let digits = headers["content-length"] ?? "0"
+    guard let length = Int(digits), digits.utf8.allSatisfy({ (48...57).contains($0) }) else {
       throw HTTPParseError(400, "Content-Length is not a number")
     }
     guard length <= Self.maximumBodyByteCount else {
@@ -115,7 +117,9 @@ extension StringProtocol {
         bytes.append(byte)
         continue
       }
+      // The library's reader of numbers also takes a sign.
       guard rest.count >= 2,
+        rest.prefix(2).allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
         let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
       else { return nil }
       bytes.append(value)

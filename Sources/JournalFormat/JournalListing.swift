@@ -69,6 +69,6 @@ package struct JournalListing: Equatable, Sendable {
     guard digits.utf8.count == 20, digits.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }) else {
       return nil
     }
-    return UInt64(digits)
+    return UInt64(digits).flatMap { $0 <= SegmentFrame.lastSequence ? $0 : nil }
   }
 }

@@ -15,6 +15,8 @@ package struct SegmentFrame: Equatable, Sendable {
   /// Bytes of a frame besides its payload.
   package static let overheadByteCount = headerByteCount + 4 + Digest.byteCount
   package static let payloadByteLimit = 1 << 30
+  /// Every sequence has a next one, so the largest number is none.
+  package static let lastSequence = UInt64.max - 1
 
   /// Where the frame lies in its segment's bytes.
   package var range: Range<Int>
@@ -73,7 +75,7 @@ package struct SegmentFrame: Equatable, Sendable {
       epoch: integer(bytes, at: start + 16, UInt64.self),
       batchPosition: integer(bytes, at: start + 24, UInt32.self))
     let checked = UnsafeRawBufferPointer(rebasing: bytes[start..<frame.payload.upperBound])
-    guard frame.sequence > UInt64(frame.batchPosition),
+    guard frame.sequence > UInt64(frame.batchPosition), frame.sequence <= lastSequence,
       integer(bytes, at: frame.payload.upperBound, UInt32.self) == CRC32C.checksum(checked)
     else { return nil }
     return frame

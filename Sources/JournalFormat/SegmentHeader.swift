@@ -59,6 +59,7 @@ package struct SegmentHeader: Equatable, Sendable {
     guard let version = try? reader.readInteger(UInt32.self) else { return .invalid }
     guard version == formatVersion else { return .unsupported(version: version) }
     guard let firstSequence = try? reader.readInteger(UInt64.self),
+      (1...SegmentFrame.lastSequence).contains(firstSequence),
       let chain = (try? reader.readRaw(byteCount: Digest.byteCount)).flatMap({ Digest($0) }),
       let nonce = (try? reader.readRaw(byteCount: Digest.byteCount)).flatMap({ Digest($0) }),
       let checksum = try? reader.readInteger(UInt32.self),

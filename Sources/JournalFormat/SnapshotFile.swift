@@ -43,6 +43,7 @@ package struct SnapshotFile: Equatable, Sendable {
     guard let version = try? reader.readInteger(UInt32.self),
       version == SegmentHeader.formatVersion,
       let sequence = try? reader.readInteger(UInt64.self), sequence == name,
+      sequence <= SegmentFrame.lastSequence,
       let chain = (try? reader.readRaw(byteCount: Digest.byteCount)).flatMap({ Digest($0) }),
       let count = try? reader.readInteger(UInt64.self), count == UInt64(reader.remainingByteCount),
       let digest = Digest(file[end...]), digest == SHA256.hash(file[..<end])

@@ -37,6 +37,9 @@ extension PEFTAdapter {
     }
     let scale = Self.scale(
       rank: settings.rank, alpha: settings.alpha, rankStabilized: settings.rankStabilized)
+    guard scale.isFinite else {
+      throw .malformedConfiguration(reason: "'lora_alpha' is too large a number")
+    }
     var adapters: [Adapter] = []
     for (place, pair) in halves.sorted(by: { $0.key < $1.key }) {
       let path = "layer.\(place.layer).\(place.target.modulePath)"

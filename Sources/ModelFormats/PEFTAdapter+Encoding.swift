@@ -45,7 +45,7 @@ extension PEFTAdapter {
 
   /// Every field that changes what is computed is written out; defaults differ between versions.
   private func configuration(baseModel: String?) -> JSON {
-    let alphaText = alpha == alpha.rounded() ? String(Int(alpha)) : String(alpha)
+    let alphaText = Int(exactly: alpha).map { String($0) } ?? String(alpha)
     let (modules, layers) = coverage
     return .object([
       ("alpha_pattern", .object([])),

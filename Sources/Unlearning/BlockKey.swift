@@ -151,6 +151,9 @@ extension TrainingRecipe {
       }
       return target
     }
+    guard targets == Set(targets).sorted() else {
+      throw .invalid(what: "order of projections", atByte: 0)
+    }
     let rank = Int(try reader.readInteger(UInt32.self))
     let alpha = try reader.readDouble()
     let rankStabilized = try reader.readBool()

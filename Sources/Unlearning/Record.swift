@@ -58,7 +58,9 @@ package struct Record: Sendable {
       },
       text: try reader.readString(),
       textPair: try reader.readOptional { (reader) throws(DecodingFailure) in
-        try reader.readString()
+        let pair = try reader.readString()
+        guard !pair.isEmpty else { throw .invalid(what: "empty second text", atByte: 0) }
+        return pair
       },
       label: try reader.readString(),
       deletionProbability: try reader.readOptional { (reader) throws(DecodingFailure) in

@@ -15,6 +15,11 @@ package struct RunPlan: Equatable, Sendable {
   /// The slice orders, the same in every shard.
   package let sequences: [SliceSequence]
 
+  /// What a plan may have; keys are computed for every slot, so a shape is also an amount of work.
+  package static let sliceLimit = 128
+  package static let sequenceLimit = 256
+  package static let slotLimit = 1 << 16
+
   /// Checks the shape and derives layer groups and sequences from it.
   ///
   /// - Throws: `PlanError` naming the number that does not fit and what would.
@@ -22,11 +27,14 @@ package struct RunPlan: Equatable, Sendable {
     shardCount: Int, sliceCount: Int, sequenceCount: Int, layerCount: Int, stageData: StageData
   ) throws(PlanError) {
     guard (1...4096).contains(shardCount) else { throw .shardCount(shardCount) }
-    guard (1...layerCount).contains(sliceCount) else {
+    guard sliceCount >= 1, sliceCount <= min(layerCount, Self.sliceLimit) else {
       throw .sliceCount(sliceCount, layerCount: layerCount)
     }
+    guard (1...Self.sequenceLimit).contains(sequenceCount),
+      shardCount * sliceCount * sequenceCount <= Self.slotLimit
+    else { throw .sequenceCount(sequenceCount, sliceCount: sliceCount) }
     sequences = SliceSequence.cyclic(sliceCount: sliceCount, count: sequenceCount)
-    guard sequenceCount >= 1, sequences.count == sequenceCount else {
+    guard sequences.count == sequenceCount else {
       throw .sequenceCount(sequenceCount, sliceCount: sliceCount)
     }
     self.shardCount = shardCount
@@ -116,7 +124,8 @@ package enum PlanError: Error, Equatable, Sendable {
   case shardCount(Int)
   /// A stage trains at least one layer, so there are at most as many slices as layers.
   case sliceCount(Int, layerCount: Int)
-  /// There are only `sliceCount!` orders of the slices.
+  /// There are only `sliceCount!` orders of the slices; or a plan may have no more of them, or of
+  /// slots in all.
   case sequenceCount(Int, sliceCount: Int)
 }
 
