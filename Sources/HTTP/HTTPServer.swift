@@ -3,37 +3,13 @@ import SystemIO
 extension TCPConnection {
   /// Reads head and body of one message; `nil` if the peer closed without sending any.
   func readHTTP() throws -> (head: HTTPHead, body: [UInt8])? {
-    var bytes: [UInt8] = []
-    let separator = Array("\r\n\r\n".utf8)
-    while true {
-      let searchStart = max(0, bytes.count - 3)
-      let chunk = try readSome(limit: 8 << 10)
-      if chunk.isEmpty {
-        if bytes.isEmpty { return nil }
-        throw HTTPParseError(400, "the connection ended inside a head")
-      }
-      bytes += chunk
-      let end = bytes.indices.dropFirst(searchStart).first {
-        bytes[$0...].starts(with: separator)
-      }
-      guard let end else {
-        guard bytes.count <= HTTPHead.maximumByteCount else {
-          throw HTTPParseError(431, "the head is larger than \(HTTPHead.maximumByteCount) bytes")
-        }
-        continue
-      }
-      let head = try HTTPHead(bytes[..<end])
-      var body = Array(bytes[(end + separator.count)...])
-      guard body.count <= head.contentLength else {
-        throw HTTPParseError(400, "bytes follow the body")
-      }
-      while body.count < head.contentLength {
-        let chunk = try readSome(limit: min(64 << 10, head.contentLength - body.count))
-        guard !chunk.isEmpty else { throw HTTPParseError(400, "the body ends early") }
-        body += chunk
-      }
-      return (head, body)
-    }
+    var assembly = HTTPAssembly()
+    repeat {
+      let chunk = try readSome(limit: assembly.wantedByteCount)
+      if chunk.isEmpty, assembly.isEmpty { return nil }
+      try assembly.take(chunk)
+    } while assembly.wantedByteCount > 0
+    return assembly.head.map { ($0, assembly.body) }
   }
 }
 
