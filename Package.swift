@@ -113,6 +113,17 @@ let package = Package(
       name: "lethe-simulator",
       dependencies: ["SimulationKit", "CommandLineKit", "Hashing", "SystemIO"],
       swiftSettings: strict),
+    // Every parser under hostile bytes; `ops/fuzz` builds the executable with libFuzzer.
+    .target(
+      name: "FuzzTargets",
+      dependencies: [
+        "CoordinatorAPI", "CoordinatorCore", "CoordinatorService", "Datasets", "HTTP", "Hashing",
+        "JournalFormat", "Ledger", "ModelFormats", "Receipts", "SystemIO", "Tokenization",
+        "Unlearning", "WireFormat",
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "lethe-fuzz", dependencies: ["FuzzTargets"], swiftSettings: strict),
 
     .testTarget(
       name: "ByteCodingTests", dependencies: ["ByteCoding", "Hashing"], swiftSettings: strict),
@@ -170,6 +181,7 @@ let package = Package(
     .testTarget(
       name: "SimulationTests", dependencies: ["SimulationKit", "CoordinatorCore"],
       swiftSettings: strict),
+    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
     .testTarget(name: "RepositoryTests", dependencies: ["Hashing"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

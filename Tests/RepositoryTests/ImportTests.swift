@@ -53,6 +53,11 @@ import Testing
     rules["lethe"] = Rule(
       core.union(numeric).union(shell).union(["CommandLineKit", "Receipts"]),
       systems: shellSystems.union(["Glibc", "Dispatch"]))
+
+    // Calls what reads bytes from outside, wherever it lies, and does nothing else.
+    rules["FuzzTargets"] = Rule(
+      core.union(shell).union(["ModelFormats", "Receipts"]), systems: ["Foundation"])
+    rules["lethe-fuzz"] = Rule(["FuzzTargets"], systems: ["Glibc"])
     return rules
   }()
 
