@@ -10,8 +10,8 @@ package enum JSON5 {
   /// The same text with comments blanked, strings in double quotes, names quoted, numbers as JSON
   /// spells them and no comma before a closing bracket.
   ///
-  /// Only tokens are judged; what they add up to is for whoever parses the result. Every line stays
-  /// the line it was. JSON comes back as it is.
+  /// Only tokens are judged; what they add up to is for whoever parses the result. A line stays a
+  /// line, but for a string that goes over several. JSON comes back as it is.
   package static func plainJSON(_ bytes: [UInt8]) throws(JSONError) -> [UInt8] {
     var rewriter = Rewriter(bytes: bytes)
     return try rewriter.rewrite()

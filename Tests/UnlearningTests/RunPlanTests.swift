@@ -108,4 +108,39 @@ import Unlearning
     let second = Partition(key: [1, 2, 4], plan: plan)
     #expect(places != (0..<300).map { second.location(ofRecordID: Array("\($0)".utf8)) })
   }
+
+  struct Shape: Sendable {
+    var counts: (shards: Int, slices: Int, sequences: Int, layers: Int)
+    var error: PlanError?
+    var because: String
+  }
+
+  static let shapes = [
+    Shape(counts: (1, 1, 1, 1), error: nil, because: "the smallest"),
+    Shape(counts: (512, 128, 1, 128), error: nil, because: "as many slots as there may be"),
+    Shape(counts: (0, 1, 1, 1), error: .shardCount(0), because: "no shard"),
+    Shape(
+      counts: (1, 1, 1, 0), error: .sliceCount(1, layerCount: 0), because: "no layer to train"),
+    Shape(
+      counts: (1, 129, 1, 1000), error: .sliceCount(129, layerCount: 1000), because: "slices"),
+    Shape(
+      counts: (1, 128, 257, 128), error: .sequenceCount(257, sliceCount: 128), because: "orders"),
+    Shape(
+      counts: (513, 128, 1, 128), error: .sequenceCount(1, sliceCount: 128), because: "slots"),
+    Shape(counts: (1, 2, 3, 4), error: .sequenceCount(3, sliceCount: 2), because: "two orders"),
+  ]
+
+  @Test("has limits, and says which was passed", arguments: shapes)
+  func limits(_ shape: Shape) {
+    var found: PlanError?
+    do {
+      _ = try RunPlan(
+        shardCount: shape.counts.shards, sliceCount: shape.counts.slices,
+        sequenceCount: shape.counts.sequences, layerCount: shape.counts.layers,
+        stageData: .cumulative)
+    } catch {
+      found = error
+    }
+    #expect(found == shape.error, "\(shape.because)")
+  }
 }
