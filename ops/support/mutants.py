@@ -165,15 +165,13 @@ MUTANTS = [
      "block(at: BlockSlot($0.place)) != nil", HOLDS, GUARANTEES + "/certificates"),
     ("deleted tags in memory", STATE, "deletedTags[tag] = request.number", SKIP,
      BASICS + "/outcomes"),
-    ("deleted tags in a snapshot", SNAPSHOT,
-     "for tag in deletion.tags { deletedTags[tag] = deletion.number }", SKIP,
+    ("deleted tags in a snapshot", SNAPSHOT, "deletedTags[tag] = deletion.number", SKIP,
      GUARANTEES + "/snapshot"),
     ("deleted records left out of the state", STATE, "guard let record = records.remove(tag)",
      "guard let record = isMutant(@) ? records[tag] : records.remove(tag)",
      GUARANTEES + "/snapshot"),
     ("purge lists in a snapshot", SNAPSHOT,
-     "artifactsToPurge = Set(\n      try reader.readArray { (reader) throws(DecodingFailure) in"
-     " try reader.readDigest() })", "#\nif isMutant(@) { artifactsToPurge = [] }",
+     "try readPurges(&reader)", "#\nif isMutant(@) { artifactsToPurge = [] }",
      GUARANTEES + "/snapshot"),
     # Receipts and ledger proofs
     ("digest of a document", "Sources/Receipts/SealedDocument.swift",
