@@ -1,6 +1,7 @@
 import CoordinatorCore
 import Foundation
 import Hashing
+import ModelFormats
 import Unlearning
 
 /// What is wrong with a run file.
@@ -97,9 +98,8 @@ extension RunFile {
 
   /// Reads JSON5. A key this version does not know is an error, as it would silently do nothing.
   package static func parse(_ bytes: [UInt8]) throws(RunFileError) -> RunFile {
-    let data = Data(bytes)
+    let data = Data(try plainJSON(bytes))
     let decoder = JSONDecoder()
-    decoder.allowsJSON5 = true
     do {
       let tree = try decoder.decode(KeyTree.self, from: data)
       for (section, allowed) in keys.sorted(by: { $0.key < $1.key }) {
@@ -116,6 +116,21 @@ extension RunFile {
     } catch {
       throw RunFileError(
         describe(error), try: "correct it there; lethe init writes a complete file to compare with")
+    }
+  }
+
+  /// The file as JSON; the library's own JSON5 reader ends the process on some mistakes.
+  private static func plainJSON(_ bytes: [UInt8]) throws(RunFileError) -> [UInt8] {
+    var read = bytes
+    do {
+      read = try JSON5.plainJSON(bytes)
+      _ = try JSON(parsing: read)
+      return read
+    } catch {
+      let line = 1 + read.prefix(error.byteOffset).count { $0 == UInt8(ascii: "\n") }
+      throw RunFileError(
+        "line \(line): \(error.reason)",
+        try: "correct it there; lethe init writes a complete file to compare with")
     }
   }
 
@@ -185,7 +200,8 @@ extension RunFile {
       "slices is \(count), but each of 1 to \(layerCount) slices trains its own layers of the "
         + "backbone's \(layerCount)"
     case .sequenceCount(let count, let sliceCount):
-      "sequences is \(count), which is not a number of different orders of \(sliceCount) slices"
+      "sequences is \(count): either there are not as many orders of \(sliceCount) slices, or more "
+        + "than \(RunPlan.sequenceLimit) orders or \(RunPlan.slotLimit) blocks in all"
     }
   }
 

@@ -1,7 +1,6 @@
 import CoordinatorCore
 import CoordinatorService
 import Hashing
-import ModelFormats
 import SystemIO
 
 func runFileSeeds() -> [[UInt8]] {
@@ -29,11 +28,7 @@ func runFileSeeds() -> [[UInt8]] {
 }
 
 func runRunFile(_ bytes: [UInt8]) {
-  // The library's JSON5 traps on a number such as `2e-` and on names that are not UTF-8; what is
-  // JSON too it reads.
-  guard let plain = try? JSON5.plainJSON(bytes), (try? JSON(parsing: plain)) != nil,
-    let file = try? RunFile.parse(plain)
-  else { return }
+  guard let file = try? RunFile.parse(bytes) else { return }
   _ = try? file.deadlinePolicy().due(acceptedAt: 1_767_225_600_001)
   _ = try? file.auditShare()
   _ = try? file.journalFolders(directory: "words.lethe")
