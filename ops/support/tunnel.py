@@ -1,0 +1,267 @@
+"""The checks of ops/check-tls; usage: tunnel.py ROOT LETHE"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT, LETHE = Path(sys.argv[1]), sys.argv[2]
+WORDS = "bird tree bread stone river small green old house animal".split()
+# Extensions of a ServerHello, by their numbers in RFC 8446.
+PRE_SHARED_KEY, SUPPORTED_VERSIONS, KEY_SHARE = 41, 43, 51
+
+
+def check(holds, what):
+    if not holds:
+        sys.exit(f"check-tls: error: {what}")
+
+
+def until(condition, what, seconds=15):
+    end = time.monotonic() + seconds
+    while not condition():
+        check(time.monotonic() < end, f"{what}: not within {seconds} s")
+        time.sleep(0.02)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Listener:
+    """A TCP proxy that remembers what goes each way."""
+
+    def __init__(self, target):
+        self.target, self.connections = target, 0
+        self.sent, self.received = bytearray(), bytearray()
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            near, _ = self.server.accept()
+            self.connections += 1
+            try:
+                far = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                near.close()
+                continue
+            for ends in ((near, far, self.sent), (far, near, self.received)):
+                threading.Thread(target=self.copy, args=ends, daemon=True).start()
+
+    @staticmethod
+    def copy(source, sink, memory):
+        try:
+            while data := source.recv(65536):
+                memory += data
+                sink.sendall(data)
+        except OSError:
+            pass
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    @property
+    def heard(self):
+        return bytes(self.sent + self.received)
+
+
+class Tunnel:
+    """One end, from the committed configuration with other ports and another key file."""
+
+    def __init__(self, folder, name, side, accept, connect, key_file):
+        text = (ROOT / f"Deploy/tls/{side}.conf").read_text()
+        for option, value in (("accept", f"127.0.0.1:{accept}"),
+                              ("connect", f"127.0.0.1:{connect}"), ("PSKsecrets", key_file)):
+            text, count = re.subn(rf"^{option} = .*$", f"{option} = {value}", text, flags=re.M)
+            check(count == 1, f"{side}.conf sets {option} {count} times")
+        file = folder / f"{name}.conf"
+        file.write_text(text)
+        self.port, self.log = accept, folder / f"{name}.log"
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                ["stunnel", str(file)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        started.append(self.process)
+        until(lambda: "Configuration successful" in self.log.read_text()
+              or self.process.poll() is not None, f"stunnel {name}")
+        check(self.process.poll() is None, f"stunnel {name} ended:\n{self.log.read_text()}")
+
+    def reload(self):
+        before = self.log.read_text().count("Configuration successful")
+        self.process.send_signal(signal.SIGHUP)
+        until(lambda: self.log.read_text().count("Configuration successful") > before, "a reload")
+
+
+def start(log, *arguments):
+    with open(log, "ab") as file:
+        process = subprocess.Popen(
+            [LETHE, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+    started.append(process)
+    return process
+
+
+def tool(*arguments):
+    done = subprocess.run([LETHE, *map(str, arguments)], capture_output=True, text=True)
+    check(done.returncode == 0, f"lethe {arguments[0]}: {done.stderr}")
+    return done.stdout
+
+
+def keys(path, *lines):
+    """A key file as the README makes it: nobody else may read it, not even for a moment."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write("".join(f"{name}:{key}\n" for name, key in lines))
+    return path
+
+
+def answer_to(port, data):
+    """What comes back until the other end closes; a reset counts as closing."""
+    received = bytearray()
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        try:
+            connection.sendall(data)
+            while part := connection.recv(4096):
+                received += part
+        except ConnectionError:
+            pass
+        except TimeoutError:
+            sys.exit(f"check-tls: error: port {port} keeps a stranger's connection open")
+    return bytes(received)
+
+
+def handshake_fails(port, newest):
+    """Whether TLS without a key, and no newer than a version, is refused."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = newest
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        try:
+            context.wrap_socket(connection).close()
+        except (ssl.SSLError, ConnectionError):
+            return True
+    return False
+
+
+def server_hello(heard):
+    """The extensions of the first ServerHello: number and content."""
+    check(heard[:1] == b"\x16" and heard[5] == 2, "the answer does not begin with a ServerHello")
+    position = 9 + 2 + 32
+    position += 1 + heard[position] + 2 + 1
+    end = position + 2 + int.from_bytes(heard[position:position + 2], "big")
+    position += 2
+    extensions = {}
+    while position < end:
+        number, length = (int.from_bytes(heard[position + k:position + k + 2], "big")
+                          for k in (0, 2))
+        extensions[number] = heard[position + 4:position + 4 + length]
+        position += 4 + length
+    return extensions
+
+
+def run_file(folder, texts):
+    data, path = folder / "records.jsonl", folder / "run.json5"
+    data.write_text("".join(
+        json.dumps({"id": f"person-{index}", "text": text, "label": "abc"[index % 3]}) + "\n"
+        for index, text in enumerate(texts)))
+    tool("init", "--data", data, "--backbone", ROOT / "Tests/Fixtures/tiny-bert/model",
+         "--labels", "a,b,c", "--shards", 1, "--slices", 2, "--sequences", 1, "--output", path)
+    text = path.read_text()
+    text = text.replace('"run.lethe"', json.dumps(str(folder / "data")))
+    path.write_text(text.replace("epochs: 3", "epochs: 2"))
+    return path
+
+
+def main(folder):
+    begun = time.monotonic()
+    texts = [f"a {secrets.token_hex(12)} {WORDS[index % 10]} tree" for index in range(24)]
+    needles = [word.encode() for text in texts for word in text.split() if len(word) == 24]
+    needles += [b"person-", b"tiny-bert"]
+    path = run_file(folder, texts)
+    start(folder / "log", "coordinator", "--run", path)
+    endpoint = folder / "data/endpoint.json"
+    until(endpoint.exists, "the coordinator's start")
+    plain_port = int(json.loads(endpoint.read_text())["workers"].rpartition(":")[2])
+
+    # worker -> stunnel -> outside -> stunnel -> inside -> coordinator
+    first, second, wrong = (secrets.token_hex(32) for _ in range(3))
+    inside = Listener(plain_port)
+    server_keys = keys(folder / "psk", ("site", first))
+    server = Tunnel(folder, "server", "coordinator", free_port(), inside.port, server_keys)
+    outside = Listener(server.port)
+    client = Tunnel(folder, "client", "worker", free_port(), outside.port,
+                    keys(folder / "site.psk", ("site", first)))
+    start(folder / "log", "worker", "--run", path, "--coordinator", f"127.0.0.1:{client.port}")
+    tool("train", "--watch", "--timeout", 30, "--run", path)
+
+    check(inside.connections >= 1, "the worker did not come through the tunnel")
+    for needle in needles:
+        check(needle not in outside.heard, "a record crossed the network in clear")
+    seen = sum(needle in inside.heard for needle in needles[:24])
+    check(seen == 24, f"only {seen} of 24 records seen behind the tunnel: the search is blind")
+    extensions = server_hello(bytes(outside.received))
+    check(extensions.get(SUPPORTED_VERSIONS) == b"\x03\x04", "it is not TLS 1.3")
+    check(PRE_SHARED_KEY in extensions, "the handshake did not use the key")
+    check(KEY_SHARE in extensions, "the key exchange is not ephemeral")
+    print(f"trained through TLS 1.3 with a pre-shared key: {len(outside.heard)} bytes outside,"
+          f" none of {len(needles)} words in them; 24 records in clear behind it")
+
+    frame = bytes([9, 0, 0, 0, 2]) + bytes(8)
+    passed = inside.connections
+
+    def passes(name, line):
+        """Whether a worker's end with this key reaches the coordinator."""
+        before = inside.connections
+        other = Tunnel(folder, name, "worker", free_port(), server.port,
+                       keys(folder / f"{name}.psk", line))
+        answer = answer_to(other.port, frame)
+        check(not answer or inside.connections > before, f"{name}: an answer from nowhere")
+        return inside.connections > before
+
+    check(not passes("wrong-key", ("site", wrong)), "a wrong key was let in")
+    check(not passes("unknown-name", ("other", first)), "a key of an unknown name was let in")
+    answer = answer_to(server.port, frame)
+    check(answer[:1] in (b"", b"\x15"), "plain text got more than an alert")
+    check(handshake_fails(server.port, ssl.TLSVersion.TLSv1_3), "TLS without a key was let in")
+    check(handshake_fails(server.port, ssl.TLSVersion.TLSv1_2), "TLS 1.2 was let in")
+    check(inside.connections == passed, "something refused still reached the coordinator")
+    print("refused: a wrong key, an unknown name, plain text, TLS without a key, TLS 1.2")
+
+    check(not passes("early", ("site-2", second)), "a key was let in before it was added")
+    keys(server_keys, ("site", first), ("site-2", second))
+    server.reload()
+    check(passes("new", ("site-2", second)), "the new key is not let in")
+    check(passes("old", ("site", first)), "the old key is refused while both stand")
+    keys(server_keys, ("site-2", second))
+    server.reload()
+    check(not passes("revoked", ("site", first)), "a revoked key was let in")
+    check(passes("stays", ("site-2", second)), "the new key is refused once it is alone")
+    print(f"rotated: both keys, then the new one alone; {time.monotonic() - begun:.1f} s in all")
+
+
+started = []
+place = Path(tempfile.mkdtemp(prefix="lethe-tls-"))
+try:
+    main(place)
+except SystemExit:
+    for log in sorted(place.glob("*log")):
+        sys.stderr.write(f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}\n")
+    raise
+finally:
+    for process in started:
+        process.kill()
+    for process in started:
+        process.wait()
+    shutil.rmtree(place)
