@@ -17,7 +17,8 @@ enum Lethe {
       folder = URL(fileURLWithPath: argument)
     }
     let built = folder.deletingLastPathComponent().appendingPathComponent("lethe")
-    if FileManager.default.isExecutableFile(atPath: built.path) { return built }
+    // Under a sanitizer there is no second choice: another build would find nothing.
+    if Sanitizer.isOn || FileManager.default.isExecutableFile(atPath: built.path) { return built }
     return root.appendingPathComponent(".build/release/lethe")
   }
 

@@ -65,7 +65,7 @@ final class TestRun {
     )
     coordinator = process
     let endpoint = folder.appendingPathComponent("data/endpoint.json")
-    let deadline = Date(timeIntervalSinceNow: 30)
+    let deadline = Date(timeIntervalSinceNow: Double(Sanitizer.patience(seconds: 30)))
     while Date() < deadline, process.isRunning {
       if let text = try? String(contentsOf: endpoint, encoding: .utf8),
         text.contains("\"processIdentifier\" : \(process.processIdentifier)")
@@ -99,14 +99,17 @@ final class TestRun {
     workers = []
   }
 
+  static let timeout = "\(Sanitizer.patience(seconds: 120))"
+
   func train() throws {
-    let output = try Lethe.run(["train", "--watch", "--timeout", "120", "--run", runFile])
+    let output = try Lethe.run(["train", "--watch", "--timeout", Self.timeout, "--run", runFile])
     try #require(output.status == 0, "\(output.errors)\n\(log)")
   }
 
   func delete(_ ids: [String], wait: String = "masked") throws -> [DeletionResponse.Item] {
     let output = try Lethe.run(
-      ["delete", "--run", runFile, "--wait", wait, "--timeout", "120", "--format", "json"] + ids)
+      ["delete", "--run", runFile, "--wait", wait, "--timeout", Self.timeout, "--format", "json"]
+        + ids)
     return try JSONDecoder().decode(DeletionResponse.self, from: Data(output.text.utf8)).requests
   }
 
