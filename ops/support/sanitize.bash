@@ -45,8 +45,15 @@ sanitizer_control() {
 import Foundation
 final class Counter: @unchecked Sendable { var count = 0 }
 let counter = Counter()
-for _ in 0..<2 { Thread { for _ in 0..<100_000 { counter.count += 1 } }.start() }
-Thread.sleep(forTimeInterval: 0.3)
+// Slow enough to overlap, as a thread that has ended may be ordered before one that begins.
+func add() {
+  for _ in 0..<200 {
+    counter.count += 1
+    Thread.sleep(forTimeInterval: 0.002)
+  }
+}
+for _ in 0..<2 { Thread { add() }.start() }
+Thread.sleep(forTimeInterval: 1)
 print(counter.count)
 CONTROL
       ;;
