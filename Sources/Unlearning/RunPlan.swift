@@ -18,7 +18,7 @@ package struct RunPlan: Equatable, Sendable {
   /// What a plan may have; keys are computed for every slot, so a shape is also an amount of work.
   package static let sliceLimit = 128
   package static let sequenceLimit = 256
-  package static let slotLimit = 1 << 16
+  package static let slotLimit = 1 << 20
 
   /// Checks the shape and derives layer groups and sequences from it.
   ///
