@@ -168,7 +168,10 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests",
-      dependencies: ["CoordinatorAPI", "Unlearning", "Hashing", "Datasets"],
+      dependencies: [
+        "CoordinatorAPI", "CoordinatorCore", "WireFormat", "ServiceSupport", "SystemIO",
+        "Unlearning", "Hashing", "Datasets",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "TrainingTests",

@@ -5,6 +5,7 @@ import SystemIO
 struct PeerTable {
   struct Peer {
     let link: WorkerLink
+    let arrivedAt: Milliseconds
     var deadline: Milliseconds
     var isAuthenticated = false
     /// Nothing is read for now.
@@ -28,6 +29,11 @@ struct PeerTable {
   private var lastUnfinished: UInt64 = 0
   private(set) var pausedCount = 0
   private(set) var bufferedByteCount = 0
+
+  /// Nobody can be let in for a moment; the listener is not waited for meanwhile.
+  var isCrowded = false {
+    didSet { poll.setInterest(Self.listenerIndex, reading: !isCrowded, writing: false) }
+  }
 
   var count: Int { peers.count }
 

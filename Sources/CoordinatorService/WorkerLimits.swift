@@ -12,9 +12,12 @@ struct WorkerLimits: Sendable {
   /// Peers that have not proved yet to have a key. When all places are taken, who has waited longest
   /// goes: an honest handshake takes milliseconds, so holding places keeps nobody out.
   static let unauthenticatedConnections = 32
-  /// The same for peers of one address, so that one machine cannot take every place. Loopback is
-  /// exempt: all workers of `lethe up` come from there.
-  static let unauthenticatedPerAddress = 8
+  /// Nobody goes before that: of hundreds of workers that come back at once, those who find no place
+  /// wait in the kernel's queue meanwhile.
+  static let undisturbedMilliseconds: Milliseconds = 100
+  /// Places for peers of one address, so that one machine cannot take all. Loopback is exempt: all
+  /// workers of `lethe up` come from there.
+  static let unauthenticatedPerAddress = 16
 
   /// Deadlines for what is to come from a peer are `CoordinatorEnd`'s; after a time in which nothing
   /// was read from it, it gets this long to go on.

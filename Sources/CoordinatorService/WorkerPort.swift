@@ -52,7 +52,7 @@ final class WorkerPort: Sendable {
     var buffer = [UInt8](repeating: 0, count: WorkerLimits.readByteCount)
     var lastLook = SystemClock.monotonicMilliseconds
     while true {
-      peers.poll.wait(milliseconds: peers.pausedCount > 0 ? 10 : 250)
+      peers.poll.wait(milliseconds: peers.pausedCount > 0 || peers.isCrowded ? 10 : 250)
       let now = SystemClock.monotonicMilliseconds
       wakeUp.clear()
       for link in attention.withLock({ Self.takeAll(&$0) }) { peers.attend(link, at: now) }
@@ -64,7 +64,9 @@ final class WorkerPort: Sendable {
         lastLook = now
         look(at: &peers, at: now)
       }
-      if peers.poll.canRead(PeerTable.listenerIndex) { try accept(into: &peers, at: now) }
+      if peers.poll.canRead(PeerTable.listenerIndex) || peers.isCrowded {
+        try accept(into: &peers, at: now)
+      }
     }
   }
 
@@ -76,8 +78,16 @@ final class WorkerPort: Sendable {
   // MARK: - Arrivals
 
   private func accept(into peers: inout PeerTable, at now: Milliseconds) throws {
+    peers.isCrowded = false
     // A crowd must not keep those who are in from being served.
-    for _ in 0..<64 {
+    for _ in 0..<WorkerLimits.unauthenticatedConnections {
+      let strangers = peers.strangers
+      if strangers.count >= WorkerLimits.unauthenticatedConnections {
+        guard peers[strangers[0]].arrivedAt + WorkerLimits.undisturbedMilliseconds <= now else {
+          peers.isCrowded = true
+          return
+        }
+      }
       switch try listener.acceptNow() {
       case .nobody: return
       case .turnedAway: log.write("no_descriptor", "a connection to the worker port was closed")
@@ -104,7 +114,7 @@ final class WorkerPort: Sendable {
     let link = WorkerLink(
       id: peers.nextID(), socket, end, lanes: lanes,
       attend: { [weak self] in self?.attend($0) })
-    peers.insert(PeerTable.Peer(link: link, deadline: end.deadline))
+    peers.insert(PeerTable.Peer(link: link, arrivedAt: now, deadline: end.deadline))
   }
 
   private func attend(_ link: WorkerLink) {

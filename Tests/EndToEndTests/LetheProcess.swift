@@ -61,12 +61,19 @@ enum Lethe {
 
   static let strace = URL(fileURLWithPath: "/usr/bin/strace")
 
-  /// - Parameter tracing: Options of a `strace` to start under; one with `-D` keeps the process's
-  ///   own identifier.
-  static func start(_ arguments: [String], tracing: [String]? = nil, log: URL) throws -> Process {
+  /// - Parameter runner: A program of `/usr/bin` with its options to start under; a tracer with
+  ///   `-D` keeps the process's own identifier, and one that becomes the process does.
+  static func start(_ arguments: [String], under runner: [String]? = nil, log: URL) throws
+    -> Process
+  {
     let process = Process()
-    process.executableURL = tracing == nil ? executable : strace
-    process.arguments = tracing.map { $0 + [executable.path] + arguments } ?? arguments
+    if let runner {
+      process.executableURL = URL(fileURLWithPath: "/usr/bin/\(runner[0])")
+      process.arguments = runner.dropFirst() + [executable.path] + arguments
+    } else {
+      process.executableURL = executable
+      process.arguments = arguments
+    }
     process.standardInput = FileHandle.nullDevice
     if !FileManager.default.fileExists(atPath: log.path) { try Data().write(to: log) }
     let handle = try FileHandle(forWritingTo: log)

@@ -27,7 +27,8 @@ final class TestRun {
   }
 
   init(
-    records: String = TestRun.jsonLines(), epochs: Int = 4, repair: String = #"{policy: "eager"}"#
+    records: String = TestRun.jsonLines(), epochs: Int = 4, repair: String = #"{policy: "eager"}"#,
+    shards: Int = 2, coordinator: String? = nil
   ) throws {
     folder = FileManager.default.temporaryDirectory
       .appendingPathComponent("lethe-test-\(UUID().uuidString)")
@@ -37,7 +38,8 @@ final class TestRun {
     try Data(records.utf8).write(to: data)
     let made = try Lethe.run([
       "init", "--data", data.path, "--backbone", Lethe.backbone, "--labels", "a,b,c", "--shards",
-      "2", "--slices", "2", "--sequences", "2", "--partition-key", Self.partitionKey, "--output",
+      "\(shards)", "--slices", "2", "--sequences", "2", "--partition-key", Self.partitionKey,
+      "--output",
       runFile,
     ])
     try #require(made.status == 0, "\(made.errors)")
@@ -47,7 +49,23 @@ final class TestRun {
     text = text.replacingOccurrences(of: "epochs: 3", with: "epochs: \(epochs)")
     text = text.replacingOccurrences(
       of: #""run.lethe""#, with: "\"\(folder.appendingPathComponent("data").path)\"")
+    if let coordinator {
+      text = text.replacingOccurrences(of: "auditShare: 0,", with: "auditShare: 0, \(coordinator),")
+    }
     try Data(text.utf8).write(to: URL(fileURLWithPath: runFile))
+  }
+
+  /// Changes the run file.
+  func edit(_ text: String, to replacement: String, first: Bool = false) throws {
+    let file = URL(fileURLWithPath: runFile)
+    var contents = try String(contentsOf: file, encoding: .utf8)
+    let range = try #require(contents.range(of: text))
+    if first {
+      contents.replaceSubrange(range, with: replacement)
+    } else {
+      contents = contents.replacingOccurrences(of: text, with: replacement)
+    }
+    try Data(contents.utf8).write(to: file)
   }
 
   deinit {
@@ -59,10 +77,12 @@ final class TestRun {
     (try? String(contentsOf: folder.appendingPathComponent("log"), encoding: .utf8)) ?? ""
   }
 
-  func startCoordinator(under tracing: [String]? = nil) throws {
+  /// - Parameter descriptorLimit: Descriptors the process may have.
+  func startCoordinator(under tracing: [String]? = nil, descriptorLimit: Int? = nil) throws {
+    let limiting = descriptorLimit.map { ["prlimit", "--nofile=\($0):\($0)"] }
     let process = try Lethe.start(
-      ["coordinator", "--run", runFile], tracing: tracing, log: folder.appendingPathComponent("log")
-    )
+      ["coordinator", "--run", runFile], under: tracing.map { ["strace"] + $0 } ?? limiting,
+      log: folder.appendingPathComponent("log"))
     coordinator = process
     let endpoint = folder.appendingPathComponent("data/endpoint.json")
     let deadline = Date(timeIntervalSinceNow: Double(Sanitizer.patience(seconds: 30)))
