@@ -148,7 +148,10 @@ let package = Package(
       name: "JournalFormatTests", dependencies: ["JournalFormat", "Hashing"],
       swiftSettings: strict),
     .testTarget(
-      name: "StorageTests", dependencies: ["Storage", "JournalFormat", "Hashing", "SystemIO"],
+      name: "StorageTests",
+      dependencies: [
+        "Storage", "CoordinatorCore", "JournalFormat", "Unlearning", "Hashing", "SystemIO",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "WireFormatTests",

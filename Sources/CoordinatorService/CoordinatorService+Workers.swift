@@ -207,6 +207,7 @@ extension CoordinatorService {
     } catch {
       link.send(.uploadRefused(epoch: epoch, .invalidArtifact))
       let reason = "the artifact is not valid: \(error)"
+      log.write("artifact_refused", "worker \(link.id.number): \(reason)")
       return loop.post(.failed(link.id, epoch: epoch, Failure(kind: .host, reason: reason)))
     }
     let digest = SHA256.hash(bytes)

@@ -15,7 +15,8 @@ let coordinatorCommand = Command(
   name: "coordinator", summary: "own a run: journal, leases, deletions, predictions",
   discussion: """
     Creates the run on its first start, continues it on every later one, whatever ended the \
-    process before. Listens on loopback. Stop it with SIGTERM or Ctrl-C; nothing is lost by kill -9.
+    process before. Workers prove to have a key of the run, which lethe key makes; HTTP stays on \
+    loopback. Stop it with SIGTERM or Ctrl-C; nothing is lost by kill -9.
     """,
   options: [runOption], exitCodes: [.configuration, .unavailable, .badData]
 ) { arguments, _ in

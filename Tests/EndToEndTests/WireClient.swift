@@ -96,7 +96,8 @@ final class WireClient {
 
   /// Bytes that pass for a trained block, different for every key.
   static func artifact(of key: BlockKey) -> [UInt8] {
-    let header = Array(#"{"t":{"dtype":"F32","shape":[8],"data_offsets":[0,32]}}"#.utf8)
+    // Padded so that the numbers stand where numbers may.
+    let header = Array(#"{"t":{"dtype":"F32","shape":[8],"data_offsets":[0,32]}} "#.utf8)
     let length = (0..<8).map { UInt8(truncatingIfNeeded: header.count >> (8 * $0)) }
     var values = key.digest.bytes
     // A sign and an exponent of a number near 1.

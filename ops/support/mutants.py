@@ -77,7 +77,8 @@ MUTANTS = [
     ("reply only after the journal",
      "Sources/CoordinatorService/CoordinatorLoop.swift",
      "    durably {\n      // Salts first",
-     "    if isMutant(@) { perform(step.effects); SystemClock.sleep(seconds: 0.05) }\n#",
+     "    if isMutant(@) { perform(step.effects) { coordinator.state.artifactUses[$0] != nil };"
+     " SystemClock.sleep(seconds: 0.05) }\n#",
      SYSCALLS),
     # Fences
     ("lease epoch at upload", COORDINATOR, "lease.epoch == upload.epoch", HOLDS,
