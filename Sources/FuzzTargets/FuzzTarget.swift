@@ -23,8 +23,13 @@ package struct FuzzTarget: Sendable {
 
   /// Every target; a new parser is one more line.
   package static let all: [FuzzTarget] = [
-    FuzzTarget("wire-frame", seeds: wireFrameSeeds, run: runWireFrame),
     FuzzTarget("wire-message", seeds: wireMessageSeeds, run: runWireMessage),
+    FuzzTarget(
+      "wire-worker-stream", testExecutionCount: 10_000, seeds: wireWorkerStreamSeeds,
+      run: runWireWorkerStream),
+    FuzzTarget(
+      "wire-coordinator-stream", testExecutionCount: 10_000, seeds: wireCoordinatorStreamSeeds,
+      run: runWireCoordinatorStream),
     FuzzTarget(
       "journal-segment", testExecutionCount: 40_000, seeds: journalSegmentSeeds,
       run: runJournalSegment),
