@@ -57,7 +57,9 @@ let package = Package(
     .target(name: "Numerics", dependencies: ["COpenBLAS", "Hashing"], swiftSettings: vectorised),
     .target(
       name: "Training",
-      dependencies: ["Numerics", "ModelFormats", "Tokenization", "Unlearning", "Hashing"],
+      dependencies: [
+        "Numerics", "ModelFormats", "Tokenization", "Unlearning", "Hashing", "ByteCoding",
+      ],
       swiftSettings: vectorised),
 
     // Shell: performs what the core decides; only SystemIO touches the kernel.
@@ -180,6 +182,7 @@ let package = Package(
       name: "TrainingTests",
       dependencies: [
         "Training", "Numerics", "ModelFormats", "Tokenization", "Unlearning", "Hashing",
+        "ByteCoding",
       ],
       swiftSettings: strict),
     .testTarget(

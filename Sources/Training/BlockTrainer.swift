@@ -100,7 +100,8 @@ package final class BlockTrainer {
   package var checkpoint: TrainingCheckpoint {
     TrainingCheckpoint(
       stepsDone: optimizer.stepsDone, losses: losses, parameters: parameters.array,
-      firstMoments: optimizer.first.array, secondMoments: optimizer.second.array)
+      firstMoments: optimizer.first.array, secondMoments: optimizer.second.array,
+      statistics: statistics)
   }
 
   /// Continues where a checkpoint of the same stage was taken.
@@ -116,6 +117,7 @@ package final class BlockTrainer {
       first: checkpoint.firstMoments, second: checkpoint.secondMoments,
       stepsDone: checkpoint.stepsDone)
     losses = checkpoint.losses
+    statistics = checkpoint.statistics
   }
 
   /// The adapters and head as they stand.

@@ -37,24 +37,3 @@ package struct TrainingStatistics: Sendable, Equatable {
     seconds > 0 ? floatingPointOperations / seconds / 1e9 : 0
   }
 }
-
-/// A stage in the middle: resuming from it gives the bits an unbroken run would.
-package struct TrainingCheckpoint: Equatable, Sendable {
-  package var stepsDone: Int
-  package var losses: [Double]
-  package var parameters: [Float]
-  /// AdamW's running means of gradients and of their squares.
-  package var firstMoments: [Float]
-  package var secondMoments: [Float]
-
-  package init(
-    stepsDone: Int, losses: [Double], parameters: [Float], firstMoments: [Float],
-    secondMoments: [Float]
-  ) {
-    self.stepsDone = stepsDone
-    self.losses = losses
-    self.parameters = parameters
-    self.firstMoments = firstMoments
-    self.secondMoments = secondMoments
-  }
-}
