@@ -73,9 +73,6 @@ let package = Package(
       swiftSettings: strict),
     .target(name: "HTTP", dependencies: ["SystemIO"], swiftSettings: strict),
     .target(
-      name: "Transport", dependencies: ["WireFormat", "ByteCoding", "SystemIO"],
-      swiftSettings: strict),
-    .target(
       name: "ServiceSupport",
       dependencies: [
         "ModelFormats", "Datasets", "WireFormat", "Ledger", "Unlearning", "Hashing", "SystemIO",
@@ -93,8 +90,8 @@ let package = Package(
     .target(
       name: "WorkerService",
       dependencies: [
-        "CoordinatorCore", "Training", "Numerics", "ModelFormats", "Tokenization", "Transport",
-        "WireFormat", "ServiceSupport", "Unlearning", "Hashing", "ByteCoding", "SystemIO",
+        "WorkerCore", "CoordinatorCore", "Training", "Numerics", "ModelFormats", "Tokenization",
+        "WireFormat", "ServiceSupport", "Unlearning", "Hashing", "SystemIO",
       ],
       swiftSettings: strict),
 
@@ -166,7 +163,11 @@ let package = Package(
     .testTarget(name: "SystemIOTests", dependencies: ["SystemIO"], swiftSettings: strict),
     .testTarget(
       name: "WorkerServiceTests",
-      dependencies: ["WorkerService", "Training", "Numerics", "Hashing"], swiftSettings: strict),
+      dependencies: [
+        "WorkerService", "WorkerCore", "WireFormat", "CoordinatorCore", "ServiceSupport",
+        "Training", "Numerics", "ModelFormats", "Unlearning", "Hashing", "SystemIO",
+      ],
+      swiftSettings: strict),
     .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Hashing"], swiftSettings: strict),
     .testTarget(
       name: "ReceiptsTests", dependencies: ["Receipts", "Ledger", "Hashing"],

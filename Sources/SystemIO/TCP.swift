@@ -73,6 +73,20 @@ package final class TCPConnection: Sendable {
     }
   }
 
+  /// Ends the connection when sent bytes go unacknowledged for so long: the network is cut, and
+  /// nobody will say so.
+  package func setUnacknowledgedLimit(seconds: Int) {
+    var milliseconds = CInt(clamping: seconds * 1000)
+    setsockopt(
+      socket.number, CInt(IPPROTO_TCP), CInt(TCP_USER_TIMEOUT), &milliseconds,
+      socklen_t(MemoryLayout<CInt>.size))
+  }
+
+  /// Tells the peer that nothing more comes, after everything that was written.
+  package func endWriting() {
+    _ = shutdown(socket.number, CInt(SHUT_WR))
+  }
+
   /// Reads what is there, at least one byte and at most `limit`; empty at the end of the stream.
   package func readSome(limit: Int) throws(SystemCallError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: limit)

@@ -38,6 +38,10 @@ package struct WorkerEnd: Sendable {
   private var opener: FrameOpener?
   private var sealer: FrameSealer?
 
+  /// Why this end closed the connection on its own, or was refused before anything was proved; not
+  /// set by an authenticated `turnedAway`, which is a message.
+  package private(set) var refusal: TurnedAway?
+
   /// - Precondition: `nonce` is 32 random bytes, new for every connection.
   package init(key: PeerKey, introduction: Introduction, nonce: [UInt8]) {
     precondition(nonce.count == Handshake.nonceByteCount, "a nonce has 32 bytes")
@@ -83,6 +87,7 @@ package struct WorkerEnd: Sendable {
       if !isClosed { arrived.keep(input, from: position) }
     } catch {
       close()
+      refusal = error
       actions.append(.close(reason: error.reason))
     }
     return actions

@@ -5,6 +5,7 @@ import ServiceSupport
 import Training
 import Unlearning
 import WireFormat
+import WorkerCore
 
 /// Answers texts with a served prefix of every shard.
 struct Ensemble: Sendable {
@@ -15,9 +16,9 @@ struct Ensemble: Sendable {
 
   /// Mean of the shards' logits; members of earlier views are dropped first.
   func answer(
-    _ inputs: [PredictionInput], view: [ServedPrefix], for use: RecordMemory.Use,
-    artifact: (Digest) throws -> [UInt8]
+    _ task: AnswerTask, for use: RecordMemory.Use
   ) throws -> [ShardedPrediction] {
+    let (view, inputs) = (task.view, task.inputs)
     let wanted = Set(view.map(\.artifacts))
     // Two views alternate while someone asks for a smaller depth; more are not worth the memory.
     memory.trimMembers(to: wanted, limit: 4 * max(wanted.count, 1))
@@ -27,7 +28,7 @@ struct Ensemble: Sendable {
     var sums = [[Double]](
       repeating: Array(repeating: 0, count: recipe.labels.count), count: inputs.count)
     for prefix in view {
-      let member = try member(prefix, for: use, artifact)
+      let member = try member(prefix, of: task, for: use)
       let logits = try member.encoder.logits(of: sequences, head: member.head)
       for (index, row) in logits.enumerated() {
         for (label, logit) in row.enumerated() { sums[index][label] += Double(logit) }
@@ -39,10 +40,12 @@ struct Ensemble: Sendable {
   }
 
   private func member(
-    _ prefix: ServedPrefix, for use: RecordMemory.Use, _ artifact: (Digest) throws -> [UInt8]
+    _ prefix: ServedPrefix, of task: AnswerTask, for use: RecordMemory.Use
   ) throws -> RecordMemory.Member {
     if let known = memory.member(prefix.artifacts) { return known }
-    let blocks = try prefix.artifacts.map { try BlockArtifact.decode(try artifact($0), recipe) }
+    let blocks = try prefix.artifacts.compactMap { digest in
+      try task.artifacts[digest].map { try BlockArtifact.decode($0, recipe) }
+    }
     let head =
       blocks.last?.head
       ?? .zero(labelCount: recipe.labels.count, hiddenSize: model.files.configuration.hiddenSize)

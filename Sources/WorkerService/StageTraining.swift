@@ -4,6 +4,7 @@ import ModelFormats
 import ServiceSupport
 import Training
 import Unlearning
+import WorkerCore
 
 /// Trains one block from everything its key names, and from nothing else.
 package struct StageTraining: Sendable {
@@ -19,16 +20,20 @@ package struct StageTraining: Sendable {
   }
 
   /// - Parameters:
-  ///   - slices: digest and records of every slice read, in the assignment's order.
-  ///   - ancestors: artifacts of the stages before, first stage first.
   ///   - beforeSlice: called before a slice's prefix is computed; what it throws ends the training.
-  ///   - onStep: called after every step; what it throws ends the training.
+  ///   - onStep: called after every step with a way to take a checkpoint; what it throws ends the
+  ///     training.
   package func train(
-    _ assignment: BlockAssignment, slices: [(digest: Digest, records: [Record])],
-    ancestors: [[UInt8]], for use: RecordMemory.Use, beforeSlice: () throws -> Void,
-    onStep: (TrainingProgress) throws -> Void
+    _ task: TrainingTask, for use: RecordMemory.Use, beforeSlice: () throws -> Void,
+    onStep: (TrainingProgress, _ checkpoint: () -> [UInt8]) throws -> Void
   ) throws -> (artifact: [UInt8], work: TrainingWork) {
-    let parents = try ancestors.map { try BlockArtifact.decode($0, recipe) }
+    let (assignment, slices) = (task.assignment, task.slices)
+    // A layer range is a pair of numbers that anyone may write; a list of it takes memory.
+    guard assignment.layers.upperBound <= model.encoder.layerCount else {
+      throw TrainingError.unknownLayer(
+        assignment.layers.upperBound - 1, layerCount: model.encoder.layerCount)
+    }
+    let parents = try task.ancestors.map { try BlockArtifact.decode($0, recipe) }
     let records = slices.flatMap(\.records)
     guard !records.isEmpty else {
       // X6: with nothing to read, the stage hands its parent's head on and adds no adapter.
@@ -48,6 +53,7 @@ package struct StageTraining: Sendable {
       try beforeSlice()
       return try segment(slice.records, slice.digest, trainer.lowestLayer, for: use)
     }
+    restore(task, in: trainer, recordCount: records.count)
     let positions = slices.indices.flatMap { segment in
       slices[segment].records.indices.map { RecordPosition(segment: segment, index: $0) }
     }
@@ -56,7 +62,10 @@ package struct StageTraining: Sendable {
       order: { epoch in
         EpochOrder.positions(of: records.map(\.id.bytes), seed: assignment.seed, epoch: epoch)
           .map { positions[$0] }
-      }, onStep: onStep)
+      },
+      onStep: { progress in
+        try onStep(progress) { trainer.checkpoint.encoded(for: assignment.key) }
+      })
     let statistics = block.statistics
     return (
       BlockArtifact.encode(block.adapters, block.head, recipe),
@@ -65,6 +74,18 @@ package struct StageTraining: Sendable {
         seconds: statistics.seconds, gemmSeconds: statistics.gemmSeconds,
         finalLoss: block.losses.last ?? 0)
     )
+  }
+
+  /// Goes on from the task's checkpoint. One that cannot be of this stage is left alone: training
+  /// from the beginning gives the same bits.
+  private func restore(_ task: TrainingTask, in trainer: BlockTrainer, recordCount: Int) {
+    guard let bytes = task.checkpoint,
+      let checkpoint = try? TrainingCheckpoint(encoded: bytes, for: task.assignment.key)
+    else { return }
+    let batchSize = max(recipe.batchSize, 1)
+    let stepCount = recipe.epochs * ((recordCount + batchSize - 1) / batchSize)
+    guard checkpoint.stepsDone <= stepCount else { return }
+    try? trainer.restore(checkpoint)
   }
 
   /// A slice's records as the block's lowest layer sees them. A cache hit has the bits a miss would

@@ -1,13 +1,12 @@
-import ByteCoding
 import CoordinatorCore
 import Hashing
 import Numerics
 import ServiceSupport
 import SystemIO
 import Training
-import Transport
 import Unlearning
 import WireFormat
+import WorkerCore
 
 /// A worker process: connects, trains what it is leased, answers what it is asked, reconnects.
 package final class WorkerService: Sendable {
@@ -15,12 +14,23 @@ package final class WorkerService: Sendable {
     package var coordinator: NetworkAddress
     package var backboneFolder: String
     package var roles: Set<WorkerRole>
+    /// Proves this worker to the coordinator, and the coordinator to it.
+    package var key: PeerKey
+    package var session = WorkerMachine.Settings()
 
-    package init(coordinator: NetworkAddress, backboneFolder: String, roles: Set<WorkerRole>) {
+    package init(
+      coordinator: NetworkAddress, backboneFolder: String, roles: Set<WorkerRole>, key: PeerKey
+    ) {
       self.coordinator = coordinator
       self.backboneFolder = backboneFolder
       self.roles = roles
+      self.key = key
     }
+  }
+
+  private struct Current: Sendable {
+    var isDraining = false
+    var session: WorkerSession?
   }
 
   private let settings: Settings
@@ -28,6 +38,8 @@ package final class WorkerService: Sendable {
   private let introduction: Introduction
   /// The furthest ledger head any coordinator has shown; it outlives sessions.
   private let seenHead = Guarded<LedgerHead?>(nil)
+  private let current = Guarded(Current())
+  private let ending = Promise<Result<Void, any Error>>()
   private let log = Log(component: "worker")
 
   /// Loads the backbone; the numeric class is measured once, as it cannot change within a process.
@@ -41,33 +53,60 @@ package final class WorkerService: Sendable {
       roles: settings.roles)
   }
 
-  /// Works until the coordinator turns this worker away for good.
+  /// Works until it is drained, or until the coordinator turns this worker away for good.
   package func run() throws {
-    var pause = 0.2
-    while true {
+    BackgroundThread.start("worker") { [self] in ending.fulfil(Result { try work() }) }
+    try ending.wait().get()
+  }
+
+  /// Hands over what is under way, and lets `run` return.
+  package func drain() {
+    let session = current.withLock { current in
+      current.isDraining = true
+      return current.session
+    }
+    guard let session else { return ending.fulfil(.success(())) }
+    log.write("draining")
+    session.drain()
+  }
+
+  private func work() throws {
+    var backoff = Backoff()
+    var attempts = Attempts()
+    while !current.withLock({ $0.isDraining }) {
       do {
         let connection = try TCPConnection.connect(to: settings.coordinator)
-        pause = 0.2
-        // Caches live and die with a session: whatever was deleted while this worker was away, it
-        // comes back knowing nothing.
-        var introduction = introduction
-        introduction.head = seenHead.withLock { $0 }
-        let session = WorkerSession(
-          connection, model: model, introduction: introduction, log: log
-        ) { [seenHead] head in
-          seenHead.withLock { seen in if head.size >= seen?.size ?? 0 { seen = head } }
-        }
-        try session.run()
-        log.write("disconnected", "\(settings.coordinator)")
-      } catch let refusal as TurnedAway {
-        throw ServiceError(
-          .configuration, "the coordinator turned this worker away: \(refusal.reason)",
-          try: "give the worker the run's own backbone and version of lethe")
-      } catch {
+        guard let (outcome, wasWelcome) = serve(connection) else { return }
+        if wasWelcome { backoff = Backoff() }
+        if let final = attempts.finalError(after: outcome, wasWelcome: wasWelcome) { throw final }
+        log.write("disconnected", "\(settings.coordinator): \(outcome.text)")
+      } catch let error as SystemCallError {
         log.write("connection_failed", "\(error); trying again")
       }
-      SystemClock.sleep(seconds: pause)
-      pause = min(pause * 2, 5)
+      SystemClock.sleep(seconds: backoff.next(jitter: SystemRandom.bytes(count: 1)[0]))
     }
+  }
+
+  /// One session; `nil` when the worker is to end instead.
+  private func serve(_ connection: TCPConnection)
+    -> (outcome: WorkerSession.Outcome, wasWelcome: Bool)?
+  {
+    // Caches live and die with a session: whatever was deleted while this worker was away, it
+    // comes back knowing nothing.
+    var introduction = introduction
+    introduction.head = seenHead.withLock { $0 }
+    let session = WorkerSession(
+      connection, key: settings.key, introduction: introduction, model: model,
+      settings: settings.session, log: log
+    ) { [seenHead] head in
+      seenHead.withLock { seen in if head.size >= seen?.size ?? 0 { seen = head } }
+    }
+    let mayBegin = current.withLock { current in
+      if !current.isDraining { current.session = session }
+      return !current.isDraining
+    }
+    guard mayBegin else { return nil }
+    defer { current.withLock { $0.session = nil } }
+    return session.run()
   }
 }

@@ -3,308 +3,305 @@ import Hashing
 import ServiceSupport
 import SystemIO
 import Training
-import Transport
 import Unlearning
 import WireFormat
+import WorkerCore
 
-/// One connection to the coordinator, with the threads that serve it.
+/// One connection to the coordinator: performs what `WorkerMachine` decides.
 ///
-/// This thread reads; one trains, one answers predictions, one beats. Training cannot hold up a
-/// heartbeat, and a prediction does not wait for a step.
+/// The calling thread reads; one thread writes, one trains, one answers, one ticks. All events pass
+/// through the machine under one lock, and their effects are performed before the next event, so
+/// that the machine's order is everybody's. Nothing under the lock waits for a peer.
 final class WorkerSession: Sendable {
-  private struct Lease: Sendable {
-    var epoch: UInt64
-    var assignment: BlockAssignment
+  /// How a session ended.
+  enum Outcome: Sendable {
+    case ended(WorkerMachine.EndReason)
+    /// This end closed the connection, or was refused before the coordinator proved its key.
+    case refused(TurnedAway)
+    case lost(String)
   }
 
-  private struct Question: Sendable {
-    var request: UInt64
-    var view: [ServedPrefix]
-    var inputs: [PredictionInput]
+  private struct State: Sendable {
+    var machine: WorkerMachine
+    var end: WorkerEnd
+    /// Frames of the handshake, which go before sealed ones.
+    var handshake: [[UInt8]] = []
+    var random: SeededGenerator
+    var outcome: Outcome?
+    var wasWelcome = false
+    /// The training in hand must end at its next step.
+    var isStopped = false
+    var wantsCheckpoint = false
+    /// One for each thread that works on records, fulfilled when the thread is through.
+    var threads: [Promise<Bool>] = []
+
+    mutating func nextFrame() -> [UInt8]? {
+      handshake.isEmpty ? end.nextFrame() : handshake.removeFirst()
+    }
   }
 
-  /// What the training thread is at; epoch 0 while idle.
-  private struct Activity: Sendable {
-    var epoch: UInt64 = 0
-    var progress = StageProgress(step: 0, totalSteps: 0)
-    var isCancelled = false
-    var isClosed = false
-
-    /// The lease that may go on; none while idle, when cancelled, and at the end.
-    var liveLease: UInt64? { isCancelled || isClosed || epoch == 0 ? nil : epoch }
-  }
-
-  private struct Cancelled: Error {}
+  private struct Stopped: Error {}
 
   private let connection: TCPConnection
-  private let writing = Guarded(())
   private let model: LoadedModel
-  private let introduction: Introduction
+  private let roles: Set<WorkerRole>
+  private let log: Log
   /// Told every ledger head the coordinator shows.
   private let noteHead: @Sendable (LedgerHead) -> Void
-  private let log: Log
-  private let leases = Mailbox<Lease>(limit: 4)
-  private let questions = Mailbox<Question>(limit: 256)
-  private let activity = Guarded(Activity())
-  private let answers = Guarded<(last: UInt64, waiting: [UInt64: Promise<WireMessage?>])>((0, [:]))
+  private let state: Guarded<State>
   private let memory = RecordMemory()
-  /// One for each thread that works on records, fulfilled when the thread is through.
-  private let threads = Guarded<[Promise<Bool>]>([])
+  private let tasks = Mailbox<(task: TrainingTask, use: RecordMemory.Use)>(limit: 4)
+  private let questions = Mailbox<(task: AnswerTask, use: RecordMemory.Use)>(limit: 4)
+  /// Wakes the writer.
+  private let waiting = Mailbox<Bool>(limit: 1)
+  private let isDone = Promise<Bool>()
 
-  private static let heartbeatSeconds = 5.0
-  private static let answerSeconds = 60.0
+  private static let tickSeconds = 0.2
+  /// A link that is this far behind gets no further checkpoint.
+  private static let backlogByteCount = 8 << 20
+  /// How long the last words of a drain may take.
+  private static let farewellSeconds = 3.0
+  /// A cut network is noticed within the time that a lease lasts.
+  private static let unacknowledgedSeconds = 15
 
   init(
-    _ connection: TCPConnection, model: LoadedModel, introduction: Introduction, log: Log,
-    noteHead: @escaping @Sendable (LedgerHead) -> Void
+    _ connection: TCPConnection, key: PeerKey, introduction: Introduction, model: LoadedModel,
+    settings: WorkerMachine.Settings, log: Log, noteHead: @escaping @Sendable (LedgerHead) -> Void
   ) {
-    self.noteHead = noteHead
     self.connection = connection
     self.model = model
-    self.introduction = introduction
     self.log = log
+    self.noteHead = noteHead
+    roles = introduction.roles
+    let seed = SystemRandom.bytes(count: 8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    state = Guarded(
+      State(
+        machine: WorkerMachine(roles: roles, settings: settings, at: Self.now),
+        end: WorkerEnd(
+          key: key, introduction: introduction, nonce: SystemRandom.bytes(count: 32)),
+        random: SeededGenerator(seed: seed)))
   }
 
   /// Returns when the connection has ended and nothing is left of what came through it.
-  func run() throws {
-    defer { close() }
-    connection.setTimeout(seconds: 10)
-    try send(.hello(introduction))
-    guard let first = try connection.readFrame(limit: Frame.maximumByteCount) else { return }
-    switch try WireMessage(first) {
-    case .welcome(let recipe, let head):
-      noteHead(head)
-      start(recipe)
-    case .turnedAway(let refusal): throw refusal
-    default: return log.write("unexpected_message", "before welcome")
-    }
-    // The coordinator may be silent for long; heartbeats notice if it is gone.
-    connection.setTimeout(seconds: 0)
-    while let frame = try connection.readFrame(limit: Frame.maximumByteCount) {
-      try handle(WireMessage(frame), request: frame.request)
-    }
-  }
-
-  private func handle(_ message: WireMessage, request: UInt64) throws {
-    switch message {
-    case .heard: break
-    case .lease(let grant):
-      let (epoch, assignment) = (grant.epoch, grant.assignment)
-      activity.withLock {
-        $0.epoch = epoch
-        $0.isCancelled = false
-        $0.progress = StageProgress(step: 0, totalSteps: 0)
+  func run() -> (outcome: Outcome, wasWelcome: Bool) {
+    connection.setUnacknowledgedLimit(seconds: Self.unacknowledgedSeconds)
+    BackgroundThread.start("write") { [self] in write() }
+    BackgroundThread.start("tick") { [self] in tick() }
+    state.withLock { $0.handshake.append($0.end.begin()) }
+    waiting.put(true)
+    do {
+      while true {
+        let bytes = try connection.readSome(limit: 64 << 10)
+        guard !bytes.isEmpty else { break }
+        receive(bytes)
       }
-      leases.put(Lease(epoch: epoch, assignment: assignment))
-    case .cancel(let epoch):
-      activity.withLock { if $0.epoch == epoch { $0.isCancelled = true } }
-    case .slice, .artifact, .unavailable:
-      answers.withLock { $0.waiting.removeValue(forKey: request) }?.fulfil(message)
-    case .forget(let number, let artifacts):
-      let liveLease = activity.withLock { $0.liveLease }
-      try confirm(
-        memory.forget(throughDeletion: number, artifacts: artifacts, liveLease: liveLease))
-    case .predict(let view, let inputs):
-      let question = Question(request: request, view: view, inputs: inputs)
-      if !questions.put(question) { try send(.predictionFailed("too busy"), request: request) }
-    case .head(let head): noteHead(head)
-    // An audit's bits came out the same.
-    case .uploadAccepted, .uploadRefused(_, .confirmed): break
-    case .uploadRefused(_, let reason): log.write("upload_refused", "\(reason)")
-    case .checkpoint, .fetchCheckpoint, .draining, .hello, .requestWork, .heartbeat, .fetchSlice,
-      .fetchArtifact, .upload, .failed,
-      .forgotten, .predictions, .predictionFailed, .welcome, .turnedAway:
-      log.write("unexpected_message", "\(message.frame().type)")
+      finish(.lost("the coordinator closed the connection"))
+    } catch {
+      finish(.lost("\(error)"))
+    }
+    isDone.fulfil(true)
+    connection.shutDown()
+    let (outcome, wasWelcome, threads) = state.withLock {
+      ($0.outcome!, $0.wasWelcome, $0.threads)
+    }
+    // The next session says that it knows nothing, and it shares this process: a step that still
+    // runs must have dropped its records before that. After a drain the process ends.
+    if case .ended(.drained) = outcome {} else { for end in threads { _ = end.wait() } }
+    memory.forgetAll()
+    return (outcome, wasWelcome)
+  }
+
+  /// Hands over what is under way, and ends.
+  func drain() { tell(.drainRequested) }
+
+  // MARK: - Events and effects
+
+  private static var now: Milliseconds { SystemClock.monotonicMilliseconds }
+
+  private func tell(_ event: WorkerMachine.Event) { state.withLock { tell(event, &$0) } }
+
+  private func tell(_ event: WorkerMachine.Event, _ state: inout State) {
+    let jitter = UInt8(truncatingIfNeeded: state.random.next())
+    for effect in state.machine.handle(event, at: Self.now, jitter: jitter) {
+      perform(effect, &state)
     }
   }
 
-  private func start(_ recipe: TrainingRecipe) {
-    BackgroundThread.start("heartbeat") { [self] in beat() }
-    if introduction.roles.contains(.serve) { startThread("serve") { $0.serve(recipe) } }
-    if introduction.roles.contains(.train) { startThread("train") { $0.train(recipe) } }
+  private func perform(_ effect: WorkerMachine.Effect, _ state: inout State) {
+    switch effect {
+    case .begin(let recipe):
+      state.wasWelcome = true
+      start(recipe, &state)
+    case .send(let message, let request):
+      guard state.outcome == nil else { return }
+      if !state.end.enqueue(message, request: request) {
+        finish(.lost("a message is too large for the wire: \(message.type)"), &state)
+      }
+      waiting.put(true)
+    case .train(let task):
+      (state.isStopped, state.wantsCheckpoint) = (false, false)
+      tasks.put((task, memory.begin()))
+    case .stop: state.isStopped = true
+    case .takeCheckpoint: state.wantsCheckpoint = true
+    case .answer(let task): questions.put((task, memory.begin()))
+    case .forget(let artifacts): memory.forget(artifacts: artifacts)
+    case .remember(let head): noteHead(head)
+    case .end(let reason): finish(.ended(reason), &state)
+    }
   }
 
+  private func finish(_ outcome: Outcome) { state.withLock { finish(outcome, &$0) } }
+
+  /// Ends everything; only the first reason counts.
+  private func finish(_ outcome: Outcome, _ state: inout State) {
+    guard state.outcome == nil else { return }
+    state.outcome = outcome
+    state.isStopped = true
+    waiting.close()
+    tasks.close()
+    questions.close()
+    // A drain's last words are still on their way: the writer ends the connection behind them.
+    if case .ended(.drained) = outcome { return }
+    connection.shutDown()
+  }
+
+  // MARK: - Reading, writing and time
+
+  private func receive(_ bytes: [UInt8]) {
+    state.withLock { state in
+      guard state.outcome == nil else { return }
+      tell(.heard, &state)
+      for action in state.end.receive(bytes) {
+        switch action {
+        case .write(let bytes):
+          state.handshake.append(bytes)
+          waiting.put(true)
+        case .message(let message, let request):
+          note(message)
+          tell(.received(message, request: request), &state)
+        case .close(let reason):
+          finish(state.end.refusal.map(Outcome.refused) ?? .lost(reason), &state)
+        }
+      }
+    }
+  }
+
+  private func note(_ message: WireMessage) {
+    switch message {
+    // An audit's bits came out the same; and a busy coordinator is offered them again.
+    case .uploadRefused(_, .confirmed), .uploadRefused(_, .busy): break
+    case .uploadRefused(_, let reason): log.write("upload_refused", "\(reason)")
+    default: break
+    }
+  }
+
+  private func write() {
+    repeat {
+      while let bytes = state.withLock({ $0.nextFrame() }) {
+        do {
+          try connection.write(bytes)
+        } catch {
+          return finish(.lost("\(error)"))
+        }
+      }
+    } while waiting.take() != nil
+    connection.endWriting()
+  }
+
+  private func tick() {
+    var farewell: Double?
+    while isDone.wait(seconds: Self.tickSeconds) == nil {
+      let isOver = state.withLock { state in
+        tell(.ticked, &state)
+        return state.outcome != nil
+      }
+      guard isOver else { continue }
+      farewell = farewell ?? SystemClock.seconds + Self.farewellSeconds
+      if let farewell, farewell < SystemClock.seconds { connection.shutDown() }
+    }
+  }
+
+  // MARK: - Work
+
+  private func start(_ recipe: TrainingRecipe, _ state: inout State) {
+    if roles.contains(.train) {
+      let training = StageTraining(model: model, recipe: recipe, memory: memory)
+      startThread("train", &state) { session in session.nextTraining(training) }
+    }
+    if roles.contains(.serve) {
+      let ensemble = Ensemble(model: model, recipe: recipe, memory: memory)
+      startThread("serve", &state) { session in session.nextAnswer(ensemble) }
+    }
+  }
+
+  /// - Parameter next: Waits for work and does it; `nil` when there will be no more.
   private func startThread(
-    _ name: String, _ body: @escaping @Sendable (WorkerSession) -> Void
+    _ name: String, _ state: inout State,
+    next: @escaping @Sendable (WorkerSession) -> WorkerMachine.Event?
   ) {
     let end = Promise<Bool>()
-    threads.withLock { $0.append(end) }
+    state.threads.append(end)
     BackgroundThread.start(name) { [self] in
-      body(self)
+      // Told only when the call has dropped what it worked on.
+      while let event = next(self) { tell(event) }
       end.fulfil(true)
     }
   }
 
-  private func close() {
-    activity.withLock {
-      $0.isClosed = true
-      $0.isCancelled = true
-    }
-    connection.shutDown()
-    leases.close()
-    questions.close()
-    let waiting = answers.withLock { answers in
-      defer { answers.waiting = [:] }
-      return answers.waiting.values.map { $0 }
-    }
-    for promise in waiting { promise.fulfil(nil) }
-    // The next session says that it knows nothing, and it shares this process: a step that still
-    // runs must have dropped its records before that.
-    for end in threads.withLock({ $0 }) { _ = end.wait() }
-    memory.forgetAll()
-  }
-
-  private func confirm(_ deletions: [UInt64]) throws {
-    for number in deletions { try send(.forgotten(throughDeletion: number)) }
-  }
-
-  private func send(_ message: WireMessage, request: UInt64 = 0) throws {
-    let bytes = message.frame(request: request).encoded
-    try writing.withLock { _ in try connection.write(bytes) }
-  }
-
-  /// Asks the coordinator and waits; throws if the session ended.
-  ///
-  /// An answer that does not come in time ends the session: it may hold records, and must not come
-  /// when a purge of them has been confirmed.
-  private func ask(_ message: WireMessage) throws -> WireMessage {
-    let answer = Promise<WireMessage?>()
-    let request = answers.withLock { answers in
-      answers.last += 1
-      answers.waiting[answers.last] = answer
-      return answers.last
-    }
-    try send(message, request: request)
-    guard !activity.withLock({ $0.isClosed }),
-      let reply = answer.wait(seconds: Self.answerSeconds) ?? nil
-    else {
-      connection.shutDown()
-      throw Cancelled()
-    }
-    return reply
-  }
-
-  private func beat() {
-    while !activity.withLock({ $0.isClosed }) {
-      let (epoch, progress) = activity.withLock { ($0.epoch, $0.progress) }
-      do {
-        try send(.heartbeat(epoch: epoch, progress))
-      } catch {
-        return connection.shutDown()
-      }
-      // Jitter keeps a fleet that started together from beating together.
-      let jitter = Double(SystemRandom.bytes(count: 1)[0]) / 255
-      let end = SystemClock.seconds + Self.heartbeatSeconds * (0.4 + 0.3 * jitter)
-      while SystemClock.seconds < end, !activity.withLock({ $0.isClosed }) {
-        SystemClock.sleep(seconds: 0.1)
-      }
-    }
-  }
-
-  // MARK: - Serving
-
-  private func serve(_ recipe: TrainingRecipe) {
-    let ensemble = Ensemble(model: model, recipe: recipe, memory: memory)
-    while let question = questions.take(), !activity.withLock({ $0.isClosed }) {
-      let use = memory.begin(.question)
-      let reply = answer(question, ensemble, for: use)
-      // A failed send ends the session through the reader.
-      try? send(reply, request: question.request)
-      try? confirm(memory.end(use))
-    }
-  }
-
-  private func answer(_ question: Question, _ ensemble: Ensemble, for use: RecordMemory.Use)
-    -> WireMessage
-  {
+  /// - Invariant: nothing made from records outlives this call, but through `memory` and the event.
+  private func nextTraining(_ training: StageTraining) -> WorkerMachine.Event? {
+    guard let (task, use) = tasks.take() else { return nil }
+    let epoch = task.epoch
     do {
-      return .predictions(
-        try ensemble.answer(question.inputs, view: question.view, for: use) { digest in
-          try fetchArtifact(digest, for: use)
+      let (artifact, work) = try training.train(
+        task, for: use, beforeSlice: checkGoesOn,
+        onStep: { progress, checkpoint in
+          try report(progress, of: epoch, checkpoint: checkpoint)
         })
+      return .trained(epoch: epoch, artifact: artifact, work)
+    } catch is Stopped {
+      return .trainingFailed(epoch: epoch, Failure(kind: .cancelled, reason: "cancelled"))
+    } catch let error as ServiceError {
+      return .trainingFailed(epoch: epoch, Failure(kind: .retryable, reason: error.message))
     } catch {
-      return .predictionFailed("\(error)")
+      return .trainingFailed(epoch: epoch, Failure(kind: .retryable, reason: "\(error)"))
     }
   }
 
-  private func fetchArtifact(_ digest: Digest, for use: RecordMemory.Use) throws -> [UInt8] {
-    if let known = memory.artifact(digest) { return known }
-    switch try ask(.fetchArtifact(digest)) {
-    case .artifact(let bytes) where SHA256.hash(bytes) == digest:
-      memory.keep(bytes, digest, for: use)
-      return bytes
-    case .unavailable(let reason): throw ServiceError(.tryLater, reason)
-    default: throw ServiceError(.failure, "an artifact arrived with other bytes than its name")
-    }
+  private func checkGoesOn() throws {
+    guard !state.withLock({ $0.isStopped }) else { throw Stopped() }
   }
 
-  // MARK: - Training
-
-  private func train(_ recipe: TrainingRecipe) {
-    let training = StageTraining(model: model, recipe: recipe, memory: memory)
-    while true {
-      // A failed send ends the session through the reader, which closes the mailbox.
-      try? send(.requestWork)
-      guard let lease = leases.take(), !activity.withLock({ $0.isClosed }) else { return }
-      let use = memory.begin(.lease(epoch: lease.epoch))
-      do {
-        try carryOut(lease, training, for: use)
-      } catch {
-        let failure =
-          error is Cancelled
-          ? Failure(kind: .cancelled, reason: "cancelled")
-          : Failure(kind: .retryable, reason: "\(error)")
-        try? send(.failed(epoch: lease.epoch, failure))
-      }
-      // Records and activations went with `carryOut`.
-      try? confirm(memory.end(use))
-      activity.withLock { if $0.epoch == lease.epoch { $0.epoch = 0 } }
-    }
-  }
-
-  /// - Invariant: nothing made from records outlives this call, but through `memory` and `send`.
-  private func carryOut(
-    _ lease: Lease, _ training: StageTraining, for use: RecordMemory.Use
+  /// Tells the machine of a step, and takes the checkpoint that it has asked for.
+  private func report(
+    _ progress: TrainingProgress, of epoch: UInt64, checkpoint: () -> [UInt8]
   ) throws {
-    let assignment = lease.assignment
-    let slices = try assignment.slices.map { slice in
-      // A lease may be cancelled while it waits for this thread, and must not begin.
-      try checkLive(lease)
-      return (digest: slice.digest, records: try fetchSlice(slice))
+    let step = UInt32(clamping: progress.step + 1)
+    let isWanted = try state.withLock { state in
+      tell(
+        .stepped(
+          epoch: epoch,
+          StageProgress(step: step, totalSteps: UInt32(clamping: progress.totalStepCount))),
+        &state)
+      guard !state.isStopped else { throw Stopped() }
+      return state.wantsCheckpoint && state.end.waitingByteCount < Self.backlogByteCount
     }
-    let ancestors = try assignment.ancestors.map { digest in
-      try checkLive(lease)
-      return try fetchArtifact(digest, for: use)
+    guard isWanted else { return }
+    let bytes = checkpoint()
+    state.withLock { state in
+      state.wantsCheckpoint = false
+      tell(.checkpointReady(epoch: epoch, step: step, state: bytes), &state)
     }
-    let (artifact, work) = try training.train(
-      assignment, slices: slices, ancestors: ancestors, for: use,
-      beforeSlice: { try checkLive(lease) },
-      onStep: { progress in
-        activity.withLock {
-          $0.progress = StageProgress(
-            step: UInt32(progress.step + 1), totalSteps: UInt32(progress.totalStepCount))
-        }
-        try checkLive(lease)
-      })
-    memory.beginUpload(use)
-    try send(.upload(epoch: lease.epoch, assignment.key, work, artifact: artifact))
   }
 
-  private func checkLive(_ lease: Lease) throws(Cancelled) {
-    guard activity.withLock({ $0.liveLease }) == lease.epoch else { throw Cancelled() }
-  }
-
-  /// A slice's records, in the order of their ids, proved to be exactly those the key names.
-  private func fetchSlice(_ reference: SliceReference) throws -> [Record] {
-    switch try ask(.fetchSlice(reference)) {
-    case .slice(let encoded):
-      let records = try encoded.map { try Record(encoded: $0) }.sorted { $0.id < $1.id }
-      guard LineageDigest.slice(recordDigests: records.map(\.digest)) == reference.digest else {
-        throw ServiceError(.failure, "a slice arrived with other records than its digest names")
-      }
-      return records
-    case .unavailable: throw Cancelled()
-    default: throw ServiceError(.failure, "the coordinator answered a slice with something else")
+  private func nextAnswer(_ ensemble: Ensemble) -> WorkerMachine.Event? {
+    guard let (task, use) = questions.take() else { return nil }
+    do {
+      return .answered(request: task.request, try ensemble.answer(task, for: use))
+    } catch let error as ServiceError {
+      return .answerFailed(request: task.request, reason: error.message)
+    } catch {
+      return .answerFailed(request: task.request, reason: "\(error)")
     }
   }
 }

@@ -7,7 +7,7 @@ import ServiceSupport
 import SystemIO
 import WorkerService
 
-private let runOption = CommandOption(
+let serviceRunOption = CommandOption(
   "run", .path, placeholder: "FILE", default: "lethe.json5", environment: "LETHE_RUN",
   help: "The run file.")
 
@@ -18,56 +18,12 @@ let coordinatorCommand = Command(
     process before. Workers prove to have a key of the run, which lethe key makes; HTTP stays on \
     loopback. Stop it with SIGTERM or Ctrl-C; nothing is lost by kill -9.
     """,
-  options: [runOption], exitCodes: [.configuration, .unavailable, .badData]
+  options: [serviceRunOption], exitCodes: [.configuration, .unavailable, .badData]
 ) { arguments, _ in
   try protectMemory()
   let path = arguments.string("run")
   let service = try CoordinatorService(try readRunFile(path), base: folder(of: path))
   try service.run()
-  return .ok
-}
-
-let workerCommand = Command(
-  name: "worker", summary: "train leased blocks and answer predictions",
-  discussion: """
-    Connects to a coordinator and stays with it; keeps nothing on disk. The process pins its BLAS \
-    kernel and one thread before it begins, so that equal machines give equal bits.
-    """,
-  options: [
-    CommandOption(
-      "coordinator", .text, placeholder: "HOST:PORT",
-      help: "Where the coordinator listens for workers; default: what --run's directory says."),
-    runOption,
-    CommandOption(
-      "backbone", .path, placeholder: "DIR", help: "The backbone; default: the run file's."),
-    CommandOption(
-      "role", .choice(["all", "train", "serve"]), default: "all", help: "What to work at."),
-  ], exitCodes: [.configuration, .unavailable]
-) { arguments, _ in
-  try pinNumerics()
-  let path = arguments.string("run")
-  var address = arguments.string(ifGiven: "coordinator")
-  var backbone = arguments.string(ifGiven: "backbone")
-  if address == nil || backbone == nil {
-    let file = try readRunFile(path)
-    backbone = backbone ?? resolve(file.backbone, base: folder(of: path))
-    let directory = resolve(file.coordinator.directory, base: folder(of: path))
-    address = try address ?? Endpoint.read(from: directory)?.workers
-  }
-  guard let address, let target = NetworkAddress(address), let backbone else {
-    throw ServiceError(
-      .unavailable, "it is not known where the coordinator listens",
-      try: "start the coordinator first, or give --coordinator HOST:PORT")
-  }
-  let roles: Set<WorkerRole> =
-    switch arguments.string("role") {
-    case "train": [.train]
-    case "serve": [.serve]
-    default: [.train, .serve]
-    }
-  try WorkerService(
-    WorkerService.Settings(coordinator: target, backboneFolder: backbone, roles: roles)
-  ).run()
   return .ok
 }
 
@@ -78,7 +34,7 @@ let upCommand = Command(
     on Ctrl-C, or when the coordinator ends. A worker that dies is started again.
     """,
   options: [
-    runOption,
+    serviceRunOption,
     CommandOption("workers", .integer(1...64), default: "2", help: "Worker processes."),
   ],
   examples: [Example("lethe up --run lethe.json5 --workers 2", "Everything on this machine.")]

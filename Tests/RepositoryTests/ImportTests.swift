@@ -19,7 +19,7 @@ import Testing
   ]
   static let numeric: Set = ["COpenBLAS", "Numerics", "ModelFormats", "Training"]
   static let shell: Set = [
-    "SystemIO", "Datasets", "Storage", "HTTP", "Transport", "CoordinatorAPI", "ServiceSupport",
+    "SystemIO", "Datasets", "Storage", "HTTP", "CoordinatorAPI", "ServiceSupport",
     "CoordinatorService", "WorkerService",
   ]
 
@@ -38,7 +38,6 @@ import Testing
     rules["Datasets"] = Rule(core.union(["SystemIO"]), systems: ["Foundation"])
     rules["Storage"] = Rule(core.union(["SystemIO", "Datasets"]), systems: shellSystems)
     rules["HTTP"] = Rule(core.union(["SystemIO"]), systems: shellSystems)
-    rules["Transport"] = Rule(core.union(["SystemIO"]), systems: shellSystems)
     rules["CoordinatorAPI"] = Rule(core.union(["HTTP"]), systems: ["Foundation"])
     rules["ServiceSupport"] = Rule(
       core.union(["SystemIO", "Datasets", "ModelFormats"]), systems: shellSystems)

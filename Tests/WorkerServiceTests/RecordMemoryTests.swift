@@ -1,6 +1,8 @@
 import Foundation
 import Hashing
+import ModelFormats
 import Numerics
+import ServiceSupport
 import Testing
 import Training
 import WorkerService
@@ -21,97 +23,38 @@ import WorkerService
       labels: [0], activations: try model.encoder.activations(of: [tokens], below: 1))
   }
 
-  enum Work: Sendable {
-    case none
-    case question
-    case liveLease
-    case cancelledLease
-    case lostLease
-    case uploadingLease
+  /// A member without adapters.
+  static func member() throws -> RecordMemory.Member {
+    let model = try LoadedModel(folder: backbone)
+    return RecordMemory.Member(
+      encoder: try model.encoder.adapted(by: []),
+      head: .zero(labelCount: 2, hiddenSize: model.files.configuration.hiddenSize))
   }
 
-  struct Row: Sendable {
-    let work: Work
-    let confirmsAtOnce: Bool
-    let because: String
-  }
-
-  static let rows = [
-    Row(work: .none, confirmsAtOnce: true, because: "what was kept is gone already"),
-    Row(work: .question, confirmsAtOnce: false, because: "it may hold a dropped artifact"),
-    Row(work: .liveLease, confirmsAtOnce: true, because: "its key names retained records only"),
-    Row(work: .cancelledLease, confirmsAtOnce: false, because: "its step still reads records"),
-    Row(work: .lostLease, confirmsAtOnce: false, because: "another lease has taken its place"),
-    Row(
-      work: .uploadingLease, confirmsAtOnce: false,
-      because: "once the upload is taken there is no lease left to cancel"),
-  ]
-
-  @Test("confirms when nothing can hold purged records any more", arguments: rows)
-  func confirms(_ row: Row) {
-    let memory = RecordMemory()
-    var use: RecordMemory.Use?
-    var liveLease: UInt64?
-    switch row.work {
-    case .none: break
-    case .question: use = memory.begin(.question)
-    case .liveLease, .uploadingLease, .cancelledLease, .lostLease:
-      use = memory.begin(.lease(epoch: 7))
-      liveLease = row.work == .cancelledLease ? nil : row.work == .lostLease ? 8 : 7
-      if row.work == .uploadingLease, let use { memory.beginUpload(use) }
-    }
-    let atOnce = memory.forget(throughDeletion: 3, artifacts: [], liveLease: liveLease)
-    #expect(atOnce == (row.confirmsAtOnce ? [3] : []), "\(row.because)")
-    if let use { #expect(memory.end(use) == (row.confirmsAtOnce ? [] : [3])) }
-  }
-
-  @Test("waits for every use, and confirms in the order of the deletions")
-  func waitsForAll() {
-    let memory = RecordMemory()
-    let question = memory.begin(.question)
-    let lease = memory.begin(.lease(epoch: 1))
-    #expect(memory.forget(throughDeletion: 1, artifacts: [], liveLease: nil).isEmpty)
-    let late = memory.begin(.question)
-    #expect(memory.forget(throughDeletion: 2, artifacts: [], liveLease: nil).isEmpty)
-    #expect(memory.end(lease).isEmpty)
-    #expect(memory.end(question) == [1], "the late question cannot hold what 1 purged")
-    #expect(memory.end(late) == [2])
-  }
-
-  @Test("an earlier confirmation that is still owed holds back a later one")
-  func inOrder() {
-    let memory = RecordMemory()
-    let lease = memory.begin(.lease(epoch: 1))
-    #expect(memory.forget(throughDeletion: 1, artifacts: [], liveLease: nil).isEmpty)
-    #expect(memory.forget(throughDeletion: 2, artifacts: [], liveLease: 1).isEmpty)
-    #expect(memory.end(lease) == [1, 2])
-  }
-
-  @Test("drops segments and the purged artifacts at once, and keeps the others")
+  @Test("drops segments, and members with purged artifacts, at once, and keeps the others")
   func drops() throws {
     let memory = RecordMemory()
-    let use = memory.begin(.question)
-    memory.keep([1], Self.digest, for: use)
-    memory.keep([2], Self.other, for: use)
+    let use = memory.begin()
+    memory.keep(try Self.member(), [Self.digest, Self.other], for: use)
+    memory.keep(try Self.member(), [Self.other], for: use)
     memory.keep(try Self.segment(), Self.key, for: use)
     #expect(memory.segment(Self.key) != nil)
-    _ = memory.forget(throughDeletion: 1, artifacts: [Self.digest], liveLease: nil)
-    #expect(memory.artifact(Self.digest) == nil)
-    #expect(memory.artifact(Self.other) == [2])
+    memory.forget(artifacts: [Self.digest])
+    #expect(memory.member([Self.digest, Self.other]) == nil)
+    #expect(memory.member([Self.other]) != nil)
     #expect(memory.segment(Self.key) == nil)
   }
 
   @Test("takes nothing from a use that began before the purge")
   func refusesLatecomers() throws {
     let memory = RecordMemory()
-    let before = memory.begin(.lease(epoch: 1))
-    _ = memory.forget(throughDeletion: 1, artifacts: [], liveLease: 1)
-    memory.keep([1], Self.digest, for: before)
+    let before = memory.begin()
+    memory.forget(artifacts: [])
+    memory.keep(try Self.member(), [Self.other], for: before)
     memory.keep(try Self.segment(), Self.key, for: before)
-    #expect(memory.artifact(Self.digest) == nil && memory.segment(Self.key) == nil)
-    let after = memory.begin(.lease(epoch: 2))
-    memory.keep([1], Self.digest, for: after)
-    #expect(memory.artifact(Self.digest) == [1])
+    #expect(memory.member([Self.other]) == nil && memory.segment(Self.key) == nil)
+    memory.keep(try Self.member(), [Self.other], for: memory.begin())
+    #expect(memory.member([Self.other]) != nil)
   }
 
   @Test("holds the only reference: what is dropped is freed")
@@ -121,22 +64,22 @@ import WorkerService
     do {
       let segment = try Self.segment()
       buffer = segment.activations.hidden
-      memory.keep(segment, Self.key, for: memory.begin(.lease(epoch: 1)))
+      memory.keep(segment, Self.key, for: memory.begin())
     }
     #expect(buffer != nil)
-    _ = memory.forget(throughDeletion: 1, artifacts: [], liveLease: nil)
+    memory.forget(artifacts: [])
     #expect(buffer == nil)
   }
 
   @Test("knows nothing after its session")
   func forgetsAll() throws {
     let memory = RecordMemory()
-    let use = memory.begin(.question)
-    memory.keep([1], Self.digest, for: use)
+    let use = memory.begin()
+    memory.keep(try Self.member(), [Self.other], for: use)
     memory.keep(try Self.segment(), Self.key, for: use)
     memory.forgetAll()
-    memory.keep([2], Self.other, for: use)
-    #expect(memory.artifact(Self.digest) == nil && memory.artifact(Self.other) == nil)
+    memory.keep(try Self.member(), [Self.digest], for: use)
+    #expect(memory.member([Self.other]) == nil && memory.member([Self.digest]) == nil)
     #expect(memory.segment(Self.key) == nil)
   }
 }

@@ -19,12 +19,17 @@ JOURNAL = "Sources/Storage/Journal.swift"
 FILES = "Sources/SystemIO/FileSystem.swift"
 RECEIPT = "Sources/Receipts/Receipt+Verification.swift"
 PROOF = "Sources/Receipts/LedgerProof+Verification.swift"
+WORKER = "Sources/WorkerCore/WorkerMachine.swift"
+WORKER_LEASES = "Sources/WorkerCore/WorkerMachine+Leases.swift"
+WORKER_QUESTIONS = "Sources/WorkerCore/WorkerMachine+Questions.swift"
 
 SYSCALLS = "EndToEndTests.DurabilityTests"
 GUARANTEES = "CoordinatorCoreTests.GuaranteeTests"
 BASICS = "CoordinatorCoreTests.CoordinatorTests"
 RECEIPTS = "ReceiptsTests.ReceiptTests/(refuses|trusted|spelling|otherID|early)"
 PROOFS = "ReceiptsTests.LedgerProofTests/(problems|grows|holds)"
+CONFIRMATIONS = "WorkerCoreTests.ConfirmationTests"
+LEASES = "WorkerCoreTests.LeaseTests"
 
 SKIP = "if !isMutant(@) { # }"
 HOLDS = "(isMutant(@) || (#))"
@@ -213,6 +218,32 @@ MUTANTS = [
      "      isMutant(@) || MerkleTree.verifyInclusion(", PROOFS),
     ("trusted checkpoint of a proof", PROOF,
      "checkpoint == newer || claim == .grownFrom(checkpoint)", HOLDS, PROOFS),
+    # A worker's promises
+    ("confirmation waits for a lease that ends", WORKER_LEASES,
+     "case .abandoned, .stopping, .uploading: false",
+     "case .abandoned, .stopping, .uploading: isMutant(@)", CONFIRMATIONS),
+    ("confirmation waits for a question", WORKER,
+     "if let question { uses.append(question.use) }", SKIP, CONFIRMATIONS),
+    ("caches dropped before a confirmation", WORKER, "cache.remove(artifacts)", SKIP,
+     CONFIRMATIONS),
+    ("artifacts kept by work from before a purge", WORKER_LEASES,
+     "confirmations.admits(lease.use)", HOLDS, CONFIRMATIONS),
+    ("questions about purged artifacts", WORKER_QUESTIONS,
+     "!held.isAnswering, held.question.names(artifacts)",
+     "!isMutant(@), !held.isAnswering, held.question.names(artifacts)", CONFIRMATIONS),
+    ("no confirmation after a lease is given up", "Sources/WorkerCore/WorkerMachine+Time.swift",
+     "confirmations.stop()", SKIP, CONFIRMATIONS),
+    ("answers awaited by a cancelled lease", WORKER_LEASES,
+     "case .abandoned(let failure) = lease.phase, !isFetching(for: .lease)",
+     "case .abandoned(let failure) = lease.phase, isMutant(@) || !isFetching(for: .lease)",
+     LEASES),
+    ("digest of a fetched slice", WORKER_LEASES, "digest == slice.digest ? records : nil",
+     "isMutant(@) || #", LEASES),
+    ("name of a fetched artifact", WORKER_LEASES, "SHA256.hash(bytes) == digest", HOLDS, LEASES),
+    ("digest of a fetched checkpoint", WORKER_LEASES,
+     "SHA256.hash(bytes) == lease.grant.checkpoint?.digest", HOLDS, LEASES),
+    ("one lease at a time", WORKER_LEASES, "guard awaitsLease, lease == nil,",
+     "guard isMutant(@) || awaitsLease, isMutant(@) || lease == nil,", LEASES),
 ]
 
 SWITCH = """import Glibc
