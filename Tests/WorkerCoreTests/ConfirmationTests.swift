@@ -190,9 +190,9 @@ import WorkerCore
     conversation.hear(Conversation.question([[10]]), request: 5)
     conversation.answerAll()
     conversation.hear(.cancel(epoch: 7))
-    conversation.hear(.forget(throughDeletion: 1, artifacts: []))
     #expect(conversation.tell(.drainRequested).ending == nil, "a question is under way")
-    #expect(conversation.hear(.forget(throughDeletion: 2, artifacts: [])).confirmed.isEmpty)
+    #expect(conversation.hear(.forget(throughDeletion: 1, artifacts: [])).confirmed.isEmpty)
+    // The step may still read records: only the end of the process says that it does not.
     let last = conversation.tell(.answered(request: 5, []))
     #expect(last.confirmed.isEmpty && last.ending == .drained)
   }
