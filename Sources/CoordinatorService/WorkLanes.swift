@@ -2,15 +2,15 @@ import SystemIO
 
 /// Threads for work that waits for disks or hashes much, so that the network thread never does.
 ///
-/// Work is given to lanes. What one lane gets is done in order, a piece at a time; lanes do not wait
-/// for each other, and none can keep all threads for itself longer than one piece takes.
+/// Work is given to lanes. What one lane gets is done in order, a piece at a time; lanes do not
+/// wait for each other, and none can keep all threads for itself longer than one piece takes.
 final class WorkLanes: Sendable {
   typealias Work = @Sendable () -> Void
 
   /// One order of work, such as that of a connection.
   final class Lane: Sendable {
-    /// Work in order; the piece being done is not in it. Scheduled while a thread has the lane or is
-    /// about to take it.
+    /// Work in order; the piece being done is not in it. Scheduled while a thread has the lane or
+    /// is about to take it.
     private let state = Guarded<(work: [Work], isScheduled: Bool)>(([], false))
     private let lanes: WorkLanes
 

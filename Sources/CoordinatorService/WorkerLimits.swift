@@ -9,18 +9,18 @@ struct WorkerLimits: Sendable {
 
   static let defaultMaximumWorkers = 1024
 
-  /// Peers that have not proved yet to have a key. When all places are taken, who has waited longest
-  /// goes: an honest handshake takes milliseconds, so holding places keeps nobody out.
+  /// Peers that have not proved yet to have a key. When all places are taken, who has waited
+  /// longest goes: an honest handshake takes milliseconds, so holding places keeps nobody out.
   static let unauthenticatedConnections = 32
-  /// Nobody goes before that: of hundreds of workers that come back at once, those who find no place
-  /// wait in the kernel's queue meanwhile.
+  /// Nobody goes before that: of hundreds of workers that come back at once, those who find no
+  /// place wait in the kernel's queue meanwhile.
   static let undisturbedMilliseconds: Milliseconds = 100
   /// Places for peers of one address, so that one machine cannot take all. Loopback is exempt: all
   /// workers of `lethe up` come from there.
   static let unauthenticatedPerAddress = 16
 
-  /// Deadlines for what is to come from a peer are `CoordinatorEnd`'s; after a time in which nothing
-  /// was read from it, it gets this long to go on.
+  /// Deadlines for what is to come from a peer are `CoordinatorEnd`'s; after a time in which
+  /// nothing was read from it, it gets this long to go on.
   static let resumptionMilliseconds: Milliseconds = 5_000
   /// A refused worker gets this long to read why.
   static let farewellMilliseconds: Milliseconds = 2_000
@@ -30,8 +30,8 @@ struct WorkerLimits: Sendable {
   /// Bytes that wait for a peer before nothing more is read from it: who does not take answers may
   /// not ask on.
   static let calmSendQueueByteCount = 1 << 20
-  /// Bytes that wait for a peer before it is cut off. A message larger than this goes out if nothing
-  /// waits before it.
+  /// Bytes that wait for a peer before it is cut off. A message larger than this goes out if
+  /// little waits before it.
   static let sendQueueByteCount = 64 << 20
   /// Messages of one peer that wait for a thread before nothing more is read from it.
   static let waitingMessages = 16

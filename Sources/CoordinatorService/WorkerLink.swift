@@ -5,9 +5,9 @@ import WireFormat
 /// One connection to the worker port, from its first byte on.
 ///
 /// The network thread reads; whoever has something to say puts it here, and seals and sends as much
-/// as the kernel takes at once. The rest is sealed a frame at a time as the peer takes it, so that a
-/// heartbeat's answer passes between the chunks of an artifact. A peer that lets the queue fill up
-/// is cut off rather than waited for.
+/// as the kernel takes at once. The rest is sealed a frame at a time as the peer takes it, so that
+/// a heartbeat's answer passes between the chunks of an artifact. A peer that lets the queue fill
+/// up is cut off rather than waited for.
 final class WorkerLink: Sendable {
   let id: WorkerID
   let socket: PolledSocket

@@ -74,13 +74,13 @@ package final class CheckpointStore: Sendable {
     return Array(state)
   }
 
-  /// Removes one checkpoint, unless another has taken its place; durable after the next
-  /// `removeAll`.
+  /// Removes one checkpoint durably, unless another has taken its place.
   package func discard(_ key: BlockKey, _ checkpoint: StageCheckpoint) throws(SystemCallError) {
     try remove(key) { $0 == checkpoint }
+    try FileSystem.synchronizeDirectory(directory)
   }
 
-  /// Removes whatever is kept of these blocks, and makes all earlier removals durable.
+  /// Removes whatever is kept of these blocks, durably.
   package func removeAll(_ keys: some Sequence<BlockKey>) throws(SystemCallError) {
     for key in keys { try remove(key) { _ in true } }
     try FileSystem.synchronizeDirectory(directory)

@@ -104,9 +104,9 @@ private struct SystemCall {
     #expect(hasSync(saltPath, salt..<a), "the salt was not durable before the deletion was")
     #expect(hasSync(calls[a].file, a..<b), "copy A was not durable before copy B was written")
     #expect(hasSync(calls[b].file, b..<reply), "copy B was not durable before the reply")
-    // Frame type 73: the worker is told to forget. An effect, so it too comes after the entry.
+    // Length 97, frame type 73: the worker is told to forget. An effect, so after the entry.
     let forget = try first(after: -1, "forget") {
-      ["write", "sendto"].contains($0.name) && $0.text.contains(#"\0\0\0I\0\0"#)
+      ["write", "sendto"].contains($0.name) && $0.text.contains(#"a\0\0\0I"#)
     }
     try #require(b < forget, "a worker heard of a deletion that was not written")
     #expect(
