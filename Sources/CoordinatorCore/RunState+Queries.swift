@@ -5,15 +5,20 @@ import Unlearning
 extension RunState {
   /// The block a slot serves: trained on exactly the records retained now.
   package func block(at slot: BlockSlot) -> CommittedBlock? {
+    serves(slot) ? standing[slot].flatMap { blocks[$0] } : nil
+  }
+
+  /// Whether a slot has a block that may serve.
+  package func serves(_ slot: BlockSlot) -> Bool {
     // Masking follows from positions, keys from contents: both must agree before anything serves.
-    guard let key = standing[slot], key == expectedKeys[slot] else { return nil }
-    return blocks[key]
+    guard let key = standing[slot] else { return false }
+    return key == expectedKeys[slot]
   }
 
   /// How many blocks of a sequence, from the first, can serve.
   package func depth(shard: Int, sequence: Int) -> Int {
     let firstGap = (1...plan.sliceCount).first {
-      block(at: BlockSlot(shard: shard, sequence: sequence, stage: $0)) == nil
+      !serves(BlockSlot(shard: shard, sequence: sequence, stage: $0))
     }
     return firstGap.map { $0 - 1 } ?? plan.sliceCount
   }

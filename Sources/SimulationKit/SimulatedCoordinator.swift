@@ -27,6 +27,7 @@ final class SimulatedCoordinator {
   private var connections: [WorkerID: SimulatedNetwork.Connection] = [:]
   private var accepted: [SimulatedNetwork.Connection] = []
   private var lastWorkerNumber: UInt64 = 0
+  private var shownSize: UInt64 = 0
   private(set) var keys: [KeyID: PeerKey] = [:]
 
   init(_ scenario: Scenario) {
@@ -264,8 +265,12 @@ final class SimulatedCoordinator {
     }
   }
 
+  /// Tells every worker once the ledger has grown.
   private func showHead() {
-    for id in connections.keys.sorted() { send(.head(core.state.ledger.head), to: id) }
+    let head = core.state.ledger.head
+    guard !isSyncing, head.size > shownSize else { return }
+    shownSize = head.size
+    for id in connections.keys.sorted() { send(.head(head), to: id) }
   }
 
   func servingWorker() -> WorkerID? {

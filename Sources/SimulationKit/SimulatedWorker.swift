@@ -4,8 +4,8 @@ import Unlearning
 import WireFormat
 import WorkerCore
 
-/// A worker process in virtual time: the shipped conversation and its end of the wire, with training
-/// and answering as chains of hashes.
+/// A worker process in virtual time: the shipped conversation and its end of the wire, with
+/// training and answering as chains of hashes.
 final class SimulatedWorker {
   weak var world: Simulation!
   let index: Int

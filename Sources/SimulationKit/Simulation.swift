@@ -6,12 +6,12 @@ import Unlearning
 import WireFormat
 import WorkerCore
 
-/// One run of a whole fleet in virtual time: a coordinator, its disk, workers, a network, people who
-/// delete and ask, and everything that can go wrong with them, all from one seed.
+/// One run of a whole fleet in virtual time: a coordinator, its disk, workers, a network, people
+/// who delete and ask, and everything that can go wrong with them, all from one seed.
 ///
 /// The coordinator, both ends of the wire, the worker's conversation and the journal's recovery are
-/// the shipped code; only threads, sockets, files and arithmetic are replaced. After every event the
-/// invariants of `Invariants` are checked, and at the end the blocks are compared with those of a
+/// the shipped code; only threads, sockets, files and arithmetic are replaced. After every event
+/// the promises in `Invariants` are checked, and at the end the blocks are compared with those of a
 /// `ReferenceModel` that knows nothing but records and deletions.
 ///
 /// The same seed gives the same trace, byte for byte.
@@ -154,7 +154,12 @@ package final class Simulation {
     writer.write(UInt32(step.effects.count))
     for entry in step.entries { writer.write(entry.encoded) }
     addToTrace(writer.bytes)
-    onTrace?("\(now) \(event) -> \(step.entries) \(step.effects)")
+    guard let onTrace else { return }
+    // Names alone: what cases hold prints in the order of sets.
+    func name(_ value: some Any) -> Substring { "\(value)".prefix { $0 != "(" } }
+    let (entries, effects) = (step.entries.map(name), step.effects.map(name))
+    let digest = SHA256.hash(writer.bytes)
+    onTrace("\(now) \(name(event)) -> \(entries) \(effects) \(digest.hex.prefix(16))")
   }
 
   private func addToTrace(_ bytes: [UInt8]) {

@@ -157,6 +157,11 @@ package struct BlockSlot: Hashable, Comparable, Sendable {
     self.stage = stage
   }
 
+  /// One word: slots are looked up far more often than anything else.
+  package func hash(into hasher: inout Hasher) {
+    hasher.combine(shard << 32 ^ sequence << 16 ^ stage)
+  }
+
   /// The slot trained just before, on which this one is built.
   package var parent: BlockSlot? {
     stage == 1 ? nil : BlockSlot(shard: shard, sequence: sequence, stage: stage - 1)

@@ -2,11 +2,12 @@ import CommandLineKit
 import SimulationKit
 import SystemIO
 
+/// What a decision costs, by the number of blocks.
 let scaleCommand = Command(
   name: "scale", summary: "measure what a scheduling decision costs, and run a fleet of thousands",
   discussion: """
-    The shipped coordinator alone, without wire and disk. The cost of a lease with its completion is \
-    given for growing numbers of blocks with 500 workers; then one large fleet trains everything.
+    The shipped coordinator alone, without wire and disk. The cost of a lease with its completion \
+    is given for growing numbers of blocks with 500 workers; then one large fleet trains all.
     """,
   options: [
     CommandOption("fleet", .flag, help: "Also 10,000 workers on 1,000 × 16 × 8 blocks.")

@@ -5,11 +5,12 @@ import Hashing
 import SimulationKit
 import SystemIO
 
+/// Many seeds, or one event by event.
 let seedsCommand = Command(
   name: "seeds", summary: "run one fleet for every seed and check what must hold",
   discussion: """
-    Each seed is a run of its own: its shape, its workers, its deletions and its faults. A seed whose \
-    invariants break is printed with what broke; run it alone with --trace to see every event.
+    Each seed is a run of its own: its shape, its workers, its deletions and its faults. A seed \
+    that breaks a promise is printed with what broke; run it alone with --trace to see every event.
     """,
   options: [
     CommandOption("first", .integer(0...Int.max), default: "1", help: "The first seed."),

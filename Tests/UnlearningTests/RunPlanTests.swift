@@ -117,7 +117,7 @@ import Unlearning
 
   static let shapes = [
     Shape(counts: (1, 1, 1, 1), error: nil, because: "the smallest"),
-    Shape(counts: (512, 128, 1, 128), error: nil, because: "as many slots as there may be"),
+    Shape(counts: (4096, 128, 2, 128), error: nil, because: "as many slots as there may be"),
     Shape(counts: (0, 1, 1, 1), error: .shardCount(0), because: "no shard"),
     Shape(
       counts: (1, 1, 1, 0), error: .sliceCount(1, layerCount: 0), because: "no layer to train"),
@@ -126,7 +126,7 @@ import Unlearning
     Shape(
       counts: (1, 128, 257, 128), error: .sequenceCount(257, sliceCount: 128), because: "orders"),
     Shape(
-      counts: (513, 128, 1, 128), error: .sequenceCount(1, sliceCount: 128), because: "slots"),
+      counts: (4096, 128, 3, 128), error: .sequenceCount(3, sliceCount: 128), because: "slots"),
     Shape(counts: (1, 2, 3, 4), error: .sequenceCount(3, sliceCount: 2), because: "two orders"),
   ]
 
