@@ -197,11 +197,16 @@ import Unlearning
       bench.bench.handle(.workRequested(WorkerID(1)))
     }
     let straggler = try #require(bench.bench.coordinator.leases.lease(of: WorkerID(1)))
+    bench.bench.handle(
+      .checkpointed(
+        WorkerID(1), epoch: straggler.epoch, straggler.key,
+        StageCheckpoint(step: 1, digest: SHA256.hash([1]))))
     bench.bench.handle(.workRequested(WorkerID(2)))
     #expect(bench.bench.coordinator.leases.lease(of: WorkerID(2)) == nil, "nothing is left")
     bench.bench.handle(.ticked, after: 1_500)
     #expect(bench.bench.coordinator.leases.lease(of: WorkerID(2)) == nil, "not late yet")
-    bench.bench.handle(.ticked, after: 1_500)
+    let second = bench.bench.handle(.ticked, after: 1_500)
+    #expect(grants(second).map(\.1.checkpoint) == [nil], "a second opinion begins anew")
     let helper = try #require(bench.bench.coordinator.leases.lease(of: WorkerID(2)))
     #expect(helper.key == straggler.key && helper.purpose == .speculation)
     let win = bench.bench.handle(

@@ -12,6 +12,9 @@ import time
 
 CORE = "Sources/CoordinatorCore/"
 COORDINATOR = CORE + "Coordinator.swift"
+LEASING = CORE + "Coordinator+Leases.swift"
+FAILURES = CORE + "Coordinator+Failures.swift"
+CHECKPOINTS = CORE + "Coordinator+Checkpoints.swift"
 STATE = CORE + "RunState.swift"
 QUERIES = CORE + "RunState+Queries.swift"
 SNAPSHOT = CORE + "RunState+Snapshot.swift"
@@ -26,6 +29,8 @@ WORKER_QUESTIONS = "Sources/WorkerCore/WorkerMachine+Questions.swift"
 SYSCALLS = "EndToEndTests.DurabilityTests"
 GUARANTEES = "CoordinatorCoreTests.GuaranteeTests"
 BASICS = "CoordinatorCoreTests.CoordinatorTests"
+FLEET = "CoordinatorCoreTests.FleetTests"
+WIRE = "WireFormatTests"
 RECEIPTS = "ReceiptsTests.ReceiptTests/(refuses|trusted|spelling|otherID|early)"
 PROOFS = "ReceiptsTests.LedgerProofTests/(problems|grows|holds)"
 CONFIRMATIONS = "WorkerCoreTests.ConfirmationTests"
@@ -86,30 +91,33 @@ MUTANTS = [
      " SystemClock.sleep(seconds: 0.05) }\n#",
      SYSCALLS),
     # Fences
-    ("lease epoch at upload", COORDINATOR, "lease.epoch == upload.epoch", HOLDS,
-     BASICS + "/fencing"),
+    ("lease epoch at upload", COORDINATOR,
+     "leases[epoch: upload.epoch], lease.key == upload.key, lease.worker == id,\n",
+     "(isMutant(@) ? leases[upload.key] : leases[epoch: upload.epoch]),"
+     " lease.key == upload.key, lease.worker == id,\n", BASICS + "/fencing"),
     ("lease worker at upload", COORDINATOR,
-     "lease.worker == id,\n      state", "(isMutant(@) || lease.worker == id),\n      state",
-     GUARANTEES + "/leases"),
-    ("worker of a heartbeat's lease", COORDINATOR, "leases[key]?.worker == id", HOLDS,
-     GUARANTEES + "/beats"),
+     "lease.key == upload.key, lease.worker == id,\n",
+     "lease.key == upload.key, isMutant(@) || lease.worker == id,\n", GUARANTEES + "/leases"),
+    ("worker of a heartbeat's lease", COORDINATOR, "leases[epoch: epoch]?.worker == id",
+     "(isMutant(@) ? leases[epoch: epoch] != nil : #)", GUARANTEES + "/beats"),
     ("worker of a reported failure's lease", COORDINATOR,
-     "lease.worker == id\n      else { return }",
-     "(isMutant(@) || lease.worker == id)\n      else { return }", GUARANTEES + "/beats"),
+     "lease.worker == id else { return }", "isMutant(@) || #", GUARANTEES + "/beats"),
     ("lease and worker at an audit's upload", CORE + "Coordinator+Audit.swift",
-     "lease.epoch == upload.epoch, lease.worker == id",
-     "(isMutant(@) || lease.epoch == upload.epoch && lease.worker == id)",
+     "leases[epoch: upload.epoch], lease.key == upload.key, lease.worker == id",
+     "(isMutant(@) ? leases[upload.key] : leases[epoch: upload.epoch]),"
+     " lease.key == upload.key, isMutant(@) || lease.worker == id",
      GUARANTEES + "/audit"),
-    ("expiry of leases", COORDINATOR, "lease.until <= now.monotonic",
+    ("expiry of leases", LEASING, "lease.until <= now.monotonic",
      "(!isMutant(@) && #)", BASICS + "/expiry"),
-    ("one lease a worker", COORDINATOR,
-     "!leases.values.contains(where: { $0.worker == id })", HOLDS, GUARANTEES + "/leases"),
+    ("one lease a worker", COORDINATOR, "leases.lease(of: id) == nil", HOLDS,
+     GUARANTEES + "/leases"),
     ("numeric class match", COORDINATOR,
      "introduction.numericClass == state.numericClass", HOLDS, BASICS + "/numericClass"),
     ("ledger head of a joining worker", COORDINATOR, "isBehind = true",
      "isBehind = !isMutant(@)", GUARANTEES + "/behind"),
-    ("no work from a coordinator that is behind", COORDINATOR, "!idle.isEmpty, !isBehind",
-     "!idle.isEmpty, isMutant(@) || !isBehind", GUARANTEES + "/behind"),
+    ("no work from a coordinator that is behind", LEASING,
+     "!isBehind else { return }\n    refreshQueue()\n    for",
+     "isMutant(@) || #", GUARANTEES + "/behind"),
     ("size of a ledger head", CORE + "Deletion.swift", "head.size <= UInt64(leaves.count) &&",
      "(isMutant(@) ? head.size > UInt64(leaves.count) : false) ||"
      " head.size <= UInt64(leaves.count) &&",
@@ -137,8 +145,8 @@ MUTANTS = [
      GUARANTEES + "/artifacts"),
     ("currency of an earlier view", QUERIES,
      "block(at: slot)?.artifact == prefix.artifacts[index]", HOLDS, BASICS + "/masks"),
-    ("cancel of leases whose key changed", COORDINATOR,
-     "state.expectedKeys[lease.slot] != key", "(!isMutant(@) && #)", BASICS + "/lateResult"),
+    ("cancel of leases whose key changed", LEASING,
+     "state.expectedKeys[lease.slot] != lease.key", "(!isMutant(@) && #)", BASICS + "/lateResult"),
     ("stale keys after a deletion", STATE,
      "slices[location.shard][location.slice].remove(gone)", SKIP, BASICS + "/lateResult"),
     ("artifacts on the purge list", STATE, "artifactsToPurge.insert(block.artifact)", SKIP,
@@ -179,6 +187,46 @@ MUTANTS = [
     ("purge lists in a snapshot", SNAPSHOT,
      "try readPurges(&reader)", "#\nif isMutant(@) { artifactsToPurge = [] }",
      GUARANTEES + "/snapshot"),
+    # The fleet
+    ("another host first", FAILURES,
+     "!trainersByHost.keys.contains { (failures.attemptsByHost[$0] ?? 0) < attempts }", HOLDS,
+     FLEET + "/otherHostFirst"),
+    ("attempts of one host", FAILURES, "guard attempts < Self.attemptsPerHost else",
+     "guard isMutant(@) || attempts < Self.attemptsPerHost else", FLEET + "/needsAnotherHost"),
+    ("poison after many losses", FAILURES,
+     "if failures.losses >= Self.lossesBeforePoison { failures.isPoisoned = true }", SKIP,
+     FLEET + "/losses"),
+    ("progress that forgives losses", CHECKPOINTS, "failures[key]?.losses = 0", SKIP,
+     FLEET + "/losses"),
+    ("holder of a checkpoint's lease", CHECKPOINTS, "lease.worker == id", HOLDS,
+     FLEET + "/checkpoints"),
+    ("second opinions without a checkpoint", LEASING, "purpose == .training ?",
+     "isMutant(@) || purpose == .training ?", FLEET + "/speculation"),
+    ("checkpoints of stale keys", LEASING, "dropStaleCheckpoints(in: &step)", SKIP,
+     FLEET + "/deletedCheckpoints"),
+    ("budget of second workers", CORE + "StagePace.swift",
+     "Double(speculative + price) <= Self.speculationShare * Double(useful)", HOLDS,
+     FLEET + "/speculationBudget"),
+    ("patience before a second worker", LEASING, "now.monotonic - lease.grantedAt > $0", HOLDS,
+     FLEET + "/speculation"),
+    ("the slower of two is told", COORDINATOR,
+     "for other in leases.leases(of: upload.key) { cancel(other, in: &step) }", SKIP,
+     FLEET + "/speculation"),
+    ("draining workers get nothing", COORDINATOR, "workers[id]?.isDraining = true", SKIP,
+     FLEET + "/draining"),
+    # The wire
+    ("tag of a frame", "Sources/WireFormat/FrameBytes.swift",
+     "HMAC.areEqual(authenticator.finalize().bytes, tag)", HOLDS, WIRE),
+    ("sequence of a frame", "Sources/WireFormat/FrameBytes.swift", "frame.sequence == expected",
+     HOLDS, WIRE),
+    ("tag of a handshake", "Sources/WireFormat/Handshake.swift",
+     "return HMAC.areEqual(expected.bytes, Array(frame.suffix(Digest.byteCount)))",
+     "return isMutant(@) || HMAC.areEqual(expected.bytes, Array(frame.suffix(Digest.byteCount)))",
+     WIRE),
+    ("role of a key", "Sources/WireFormat/CoordinatorEnd.swift", "type.isAllowed(to: key.role)",
+     HOLDS, WIRE),
+    ("digest of a content", "Sources/WireFormat/IncomingContents.swift",
+     "content.hasher.finalize() == content.digest", HOLDS, WIRE),
     # Receipts and ledger proofs
     ("digest of a document", "Sources/Receipts/SealedDocument.swift",
      "document.sha256 == document.sealed().sha256", HOLDS, RECEIPTS),
