@@ -41,7 +41,7 @@ struct WorkerLimits: Sendable {
   static let unfinishedUploadByteCount = 256 << 20
 
   /// Threads that read and store; more would only wait for the same disk and cores.
-  static let workThreads = 3
+  static let workThreads = 4
   /// Read from one peer before the next has its turn.
   static let readByteCount = 64 << 10
   /// Descriptors kept free of worker connections: the API's 128, the journal, slices, artifacts.
