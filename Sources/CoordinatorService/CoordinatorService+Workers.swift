@@ -166,7 +166,7 @@ extension CoordinatorService {
     }
     guard isKnown else { return changed }
     do {
-      let records = try directory.liveRecords(location) { tags in
+      let records = try directory.liveRecords(location, digest: reference.digest) { tags in
         loop.inspect { coordinator in
           let slice = coordinator.state.slices[location.shard][location.slice]
           return RunDirectory.LiveSlice(

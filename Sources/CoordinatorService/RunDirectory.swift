@@ -90,16 +90,16 @@ package final class RunDirectory: Sendable {
   }
 
   /// A slice file's records; between a deletion and its purge also the deleted ones.
-  package func readSlice(_ location: SliceLocation) throws -> [Record] {
-    try readers.reading { try slices.read(location) }
+  package func readSlice(_ location: SliceLocation, digest: Digest? = nil) throws -> [Record] {
+    try readers.reading { try slices.read(location, digest: digest) }
   }
 
   /// The records of a slice that are part of the run, checked to be exactly those.
   package func liveRecords(_ location: SliceLocation, _ state: RunState) throws -> [Record] {
-    try liveRecords(location) { tags in
+    let slice = state.slices[location.shard][location.slice]
+    return try liveRecords(location, digest: slice.digest) { tags in
       LiveSlice(
-        digests: tags.map { state.records[$0]?.digest },
-        recordCount: state.slices[location.shard][location.slice].recordCount)
+        digests: tags.map { state.records[$0]?.digest }, recordCount: slice.recordCount)
     }
   }
 
@@ -112,10 +112,10 @@ package final class RunDirectory: Sendable {
   }
 
   /// The same, for those who may not hold a state and ask it in one question.
-  func liveRecords(_ location: SliceLocation, ask: ([RecordTag]) throws -> LiveSlice) throws
-    -> [Record]
-  {
-    let records = try readSlice(location)
+  func liveRecords(
+    _ location: SliceLocation, digest: Digest? = nil, ask: ([RecordTag]) throws -> LiveSlice
+  ) throws -> [Record] {
+    let records = try readSlice(location, digest: digest)
     let slice = try ask(records.map { tag($0.id) })
     let live = zip(records, slice.digests).filter { $0.digest == $1 }.map(\.0)
     guard live.count == slice.recordCount else {

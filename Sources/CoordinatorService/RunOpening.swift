@@ -79,7 +79,7 @@ package struct OpenedRun {
     try directory.slices.removeAll()
     try directory.checkpoints.removeAll(directory.checkpoints.all.keys)
     for location in locations {
-      try directory.slices.write(members[location] ?? [], to: location)
+      try directory.slices.create(members[location] ?? [], at: location)
     }
     let ingested = locations.map { location in
       let records = (members[location] ?? []).map(directory.ingested)

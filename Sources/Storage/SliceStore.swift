@@ -37,16 +37,26 @@ package struct SliceStore: Sendable {
     try FileSystem.synchronizeDirectory(directory)
   }
 
+  /// The same for a slice that has no file yet: looks for no other version.
+  package func create(_ records: [Record], at location: SliceLocation) throws(SystemCallError) {
+    let name = Self.name(of: location, LineageDigest.slice(recordDigests: records.map(\.digest)))
+    try FileSystem.replace("\(directory)/\(name)", with: Self.encode(records))
+  }
+
   /// A slice file's bytes: JSON lines in the order of the ids.
   package static func encode(_ records: [Record]) -> [UInt8] {
     records.sorted { $0.id < $1.id }.flatMap { jsonLine($0) }
   }
 
   /// The records a slice's file holds; between a deletion and its purge also the deleted ones.
-  package func read(_ location: SliceLocation) throws(SliceError) -> [Record] {
+  ///
+  /// - Parameter digest: What the slice's digest is by now: its file most likely has that name, and
+  ///   the folder of a large run is long.
+  package func read(_ location: SliceLocation, digest: Digest? = nil) throws(SliceError)
+    -> [Record]
+  {
     do {
-      let names = try FileSystem.list(directory)
-      guard let name = names.first(where: { isVersion($0, of: location) }) else {
+      guard let name = try nameOfFile(location, digest: digest) else {
         throw SliceError.damaged(location, path: "\(directory)/\(Self.prefix(location))*.jsonl")
       }
       let path = "\(directory)/\(name)"
@@ -65,6 +75,16 @@ package struct SliceStore: Sendable {
     } catch {
       throw .damaged(location, path: directory)
     }
+  }
+
+  private func nameOfFile(_ location: SliceLocation, digest: Digest?) throws(SystemCallError)
+    -> String?
+  {
+    if let digest {
+      let name = Self.name(of: location, digest)
+      if FileSystem.exists("\(directory)/\(name)") { return name }
+    }
+    return try FileSystem.list(directory).first { isVersion($0, of: location) }
   }
 
   /// Removes every file: debris of a run that was never created.
