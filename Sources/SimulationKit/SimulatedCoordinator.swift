@@ -149,6 +149,8 @@ final class SimulatedCoordinator {
     }
     guard !step.entries.isEmpty else { return perform(step.effects) }
     isSyncing = true
+    // Where a crash hurts most: between the first byte written and the last one synced.
+    if world.fault(oneIn: 150) { world.after(world.chance(0...6)) { [unowned self] in crash() } }
     let bytes = disk.encode(step.entries.map(\.encoded), epoch: UInt64(core.state.term))
     let life = life
     disk.write(bytes, to: 0)
@@ -179,7 +181,9 @@ final class SimulatedCoordinator {
       case .forget(let id, let number, let artifacts):
         send(.forget(throughDeletion: number, artifacts: artifacts), to: id)
       case .deletionDecided(let token, let decision): world.people.decided(token, decision)
-      case .discard(let artifact): disk.artifacts[artifact] = nil
+      case .discard(let artifact):
+        // The same bytes may have come again and become a block since this was decided.
+        if core.state.artifactUses[artifact] == nil { disk.artifacts[artifact] = nil }
       case .discardCheckpoint(let key, let checkpoint): disk.removeCheckpoint(checkpoint, of: key)
       case .purge(let order): purge(order)
       }
