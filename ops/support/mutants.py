@@ -92,12 +92,12 @@ MUTANTS = [
      SYSCALLS),
     # Fences
     ("lease epoch at upload", COORDINATOR,
-     "leases[epoch: upload.epoch], lease.key == upload.key, lease.worker == id,\n",
-     "(isMutant(@) ? leases[upload.key] : leases[epoch: upload.epoch]),"
-     " lease.key == upload.key, lease.worker == id,\n", BASICS + "/fencing"),
+     "leases[epoch: upload.epoch], lease.key",
+     "(isMutant(@) ? leases[upload.key] : leases[epoch: upload.epoch]), lease.key",
+     BASICS + "/fencing"),
     ("lease worker at upload", COORDINATOR,
-     "lease.key == upload.key, lease.worker == id,\n",
-     "lease.key == upload.key, isMutant(@) || lease.worker == id,\n", GUARANTEES + "/leases"),
+     "lease.worker == id,\n      state", "isMutant(@) || lease.worker == id,\n      state",
+     GUARANTEES + "/leases"),
     ("worker of a heartbeat's lease", COORDINATOR, "leases[epoch: epoch]?.worker == id",
      "(isMutant(@) ? leases[epoch: epoch] != nil : #)", GUARANTEES + "/beats"),
     ("worker of a reported failure's lease", COORDINATOR,
