@@ -101,10 +101,10 @@ let package = Package(
     .executableTarget(
       name: "lethe",
       dependencies: [
-        "CommandLineKit", "CoordinatorAPI", "CoordinatorService", "WorkerService", "Training",
-        "Numerics", "ModelFormats", "Tokenization", "Datasets", "HTTP", "ServiceSupport",
-        "Receipts", "Ledger", "Storage", "JournalFormat", "WireFormat", "Unlearning", "Hashing",
-        "SystemIO",
+        "CommandLineKit", "CoordinatorAPI", "CoordinatorService", "WorkerService", "WorkerCore",
+        "Training", "Numerics", "ModelFormats", "Tokenization", "Datasets", "HTTP",
+        "ServiceSupport", "Receipts", "Ledger", "Storage", "JournalFormat", "WireFormat",
+        "Unlearning", "Hashing", "SystemIO",
       ],
       swiftSettings: strict),
 

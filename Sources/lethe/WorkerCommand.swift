@@ -5,6 +5,7 @@ import Foundation
 import ServiceSupport
 import SystemIO
 import WireFormat
+import WorkerCore
 import WorkerService
 
 let workerCommand = Command(
@@ -31,6 +32,9 @@ let workerCommand = Command(
     CommandOption(
       "role", .choice(["all", "train", "serve"]), default: "all",
       help: "What to work at; a key of role serve allows serving alone."),
+    CommandOption(
+      "checkpoint-seconds", .number(0.2...3_600), default: "10",
+      help: "Training time between two checkpoints of a block; a lost worker costs no more."),
   ],
   examples: [
     Example(
@@ -56,10 +60,12 @@ let workerCommand = Command(
       try: "start the coordinator first, or give --coordinator HOST:PORT")
   }
   let key = try workerKey(arguments, for: target, place)
-  let service = try WorkerService(
-    WorkerService.Settings(
-      coordinator: target, backboneFolder: backbone, roles: try roles(arguments, allowedBy: key),
-      key: key))
+  var settings = WorkerService.Settings(
+    coordinator: target, backboneFolder: backbone, roles: try roles(arguments, allowedBy: key),
+    key: key)
+  settings.session.checkpointInterval = Milliseconds(
+    arguments.number("checkpoint-seconds") * 1_000)
+  let service = try WorkerService(settings)
   let signals = DrainSignals { service.drain() }
   defer { signals.cancel() }
   try service.run()
