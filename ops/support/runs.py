@@ -1,0 +1,196 @@
+"""Runs over the tiny BERT with real processes, for crash-test.py and chaos.py."""
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LETHE = os.environ.get("LETHE", str(ROOT / ".build/release/lethe"))
+BACKBONE = ROOT / "Tests/Fixtures/tiny-bert/model"
+WORDS = "bird tree bread stone river small green old house animal".split()
+
+
+def tool(*arguments):
+    """Runs lethe; its exit code, output and complaints."""
+    done = subprocess.run([LETHE, *map(str, arguments)], capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def record_line(identifier, index, text=None):
+    words = [WORDS[(index * 7 + k * k * 3) % 10] for k in range(3 + index % 7)]
+    return json.dumps({
+        "id": identifier, "text": text or " ".join(words), "label": "abc"[index % 3]}) + "\n"
+
+
+class Unanswered(Exception):
+    """The coordinator did not answer a whole reply: nothing was acknowledged."""
+
+
+class Run:
+    """A run directory in a folder of its own, with the processes on it."""
+
+    def __init__(self, folder, lines, epochs=1, policy="manual", directory=None, shape=(2, 2, 2)):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.directory = Path(directory or self.folder / "data")
+        self.run_file = self.folder / "run.json5"
+        self.log = self.folder / "log"
+        self.coordinator = None
+        self.workers = []
+        data = self.folder / "records.jsonl"
+        data.write_text("".join(lines))
+        shards, slices, sequences = shape
+        code, _, errors = tool(
+            "init", "--data", data, "--backbone", BACKBONE, "--labels", "a,b,c",
+            "--shards", shards, "--slices", slices, "--sequences", sequences,
+            "--partition-key", "5a" * 32, "--output", self.run_file)
+        if code:
+            raise SystemExit(f"lethe init: {errors}")
+        text = self.run_file.read_text()
+        text = text.replace('"run.lethe"', json.dumps(str(self.directory)))
+        text = text.replace("epochs: 3", f"epochs: {epochs}")
+        text = re.sub(r"repair: \{.*?\}", f'repair: {{ policy: "{policy}" }}', text)
+        self.run_file.write_text(text)
+
+    def copy(self, folder):
+        """The same run, as it lies on disk now, elsewhere."""
+        other = object.__new__(Run)
+        other.folder = Path(folder)
+        other.folder.mkdir(parents=True)
+        other.directory = other.folder / "data"
+        shutil.copytree(self.directory, other.directory)
+        other.run_file = other.folder / "run.json5"
+        other.run_file.write_text(
+            self.run_file.read_text().replace(str(self.directory), str(other.directory)))
+        other.log = other.folder / "log"
+        other.coordinator, other.workers = None, []
+        return other
+
+    def start(self, prefix=(), timeout=60, must=True):
+        """Starts the coordinator; seconds until it is ready, or None if it ended before."""
+        log = open(self.log, "ab")
+        begin = time.monotonic()
+        self.coordinator = subprocess.Popen(
+            [*prefix, LETHE, "coordinator", "--run", str(self.run_file)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        log.close()
+        while time.monotonic() < begin + timeout:
+            try:
+                endpoint = json.loads((self.directory / "endpoint.json").read_text())
+            except (OSError, ValueError):
+                endpoint = {}
+            if endpoint.get("processIdentifier") == self.coordinator.pid:
+                seconds = time.monotonic() - begin
+                host, _, port = endpoint["http"].rpartition(":")
+                self.address = (host, int(port))
+                self.token = (self.directory / "token").read_text().strip()
+                return seconds
+            if self.coordinator.poll() is not None:
+                break
+            time.sleep(0.002)
+        if must:
+            raise SystemExit(f"the coordinator did not start:\n{self.log.read_text()[-2000:]}")
+        return None
+
+    def worker(self):
+        with open(self.log, "ab") as log:
+            process = subprocess.Popen(
+                [LETHE, "worker", "--run", str(self.run_file)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.workers.append(process)
+        return process
+
+    def kill(self):
+        if self.coordinator and self.coordinator.poll() is None:
+            self.coordinator.kill()
+        if self.coordinator:
+            self.coordinator.wait()
+
+    def stop(self):
+        self.kill()
+        for worker in self.workers:
+            if worker.poll() is None:
+                worker.kill()
+            worker.wait()
+        self.workers = []
+
+    def request_bytes(self, method, path, body=None):
+        content = b"" if body is None else json.dumps(body).encode()
+        return (
+            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self.token}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+        ).encode() + content
+
+    def ask(self, method, path, body=None, timeout=60):
+        """Status and decoded body; raises Unanswered without a whole reply."""
+        try:
+            with socket.create_connection(self.address, timeout) as connection:
+                connection.sendall(self.request_bytes(method, path, body))
+                return read_reply(connection)
+        except OSError as error:
+            raise Unanswered(str(error))
+
+    def delete(self, ids, timeout=60):
+        """Outcome by id."""
+        status, answer = self.ask("POST", "/v1/deletions", {"ids": list(ids)}, timeout)
+        if status != 200:
+            raise Unanswered(f"status {status}: {answer}")
+        return {item["id"]: item for item in answer["requests"]}
+
+    def status(self):
+        return self.ask("GET", "/v1/status")[1]
+
+    def states(self):
+        return [item["state"] for item in self.ask("GET", "/v1/deletions")[1]["deletions"]]
+
+    def wait_purged(self, timeout=60):
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            states = self.states()
+            if states and all(state != "masked" for state in states):
+                return True
+            time.sleep(0.02)
+        return False
+
+    def violations(self, acknowledged):
+        """Ids that were acknowledged as deleted and are not."""
+        ids, wrong = list(acknowledged), []
+        for at in range(0, len(ids), 5000):
+            answer = self.delete(ids[at:at + 5000])
+            wrong += [i for i in ids[at:at + 5000] if answer[i]["outcome"] != "duplicate"]
+        return wrong
+
+    def journal_problem(self):
+        """What lethe journal verify complains about; twice, as a live journal moves."""
+        for _ in range(2):
+            code, output, errors = tool("journal", "verify", "--run", self.run_file)
+            if code == 0:
+                return None
+            time.sleep(0.3)
+        return (output + errors).strip()
+
+
+def read_reply(connection):
+    parts = []
+    while part := connection.recv(1 << 16):
+        parts.append(part)
+    head, separator, body = b"".join(parts).partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: *(\d+)", head)
+    if not separator or not length or len(body) < int(length[1]):
+        raise Unanswered("the reply is not whole")
+    try:
+        return int(head.split()[1]), json.loads(body)
+    except ValueError:
+        raise Unanswered("the reply is damaged")
+
+
+def report(name, problems, figures):
+    """Prints the summary line; the exit code."""
+    for problem in problems[:20]:
+        print(f"{name}: VIOLATION: {problem}")
+    print(f"{name}: {'FAILED' if problems else 'ok'}: {figures}", flush=True)
+    return 1 if problems else 0
