@@ -170,7 +170,7 @@ extension CoordinatorService {
         guard loop.inspect({ $0.state.isCurrent(view) }) else { continue }
         return response(to: request, view: view, predictions)
       case .predictionFailed(let text): reason = text
-      default: reason = "the worker left while it was answering"
+      default: reason = "the worker left or fell silent while it was answering"
       }
     }
     throw APIFailure(503, reason, try: "start a worker with --role serve or all, then ask again")

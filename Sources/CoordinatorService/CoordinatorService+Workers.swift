@@ -87,14 +87,17 @@ extension CoordinatorService {
     }
   }
 
-  /// A worker that answers predictions, a different one each time.
+  /// A worker that answers predictions, a different one each time; a silent one only where there
+  /// is no other.
   func servingLink(turn: Int) -> WorkerLink? {
     let serving = loop.inspect { coordinator in
       coordinator.workers.filter { $0.value.introduction.roles.contains(.serve) }.keys.sorted()
     }
     return members.withLock { members in
       let present = serving.compactMap { members.byID[$0]?.link }
-      return present.isEmpty ? nil : present[turn % present.count]
+      let heard = present.filter { !$0.isSilent }
+      let fit = heard.isEmpty ? present : heard
+      return fit.isEmpty ? nil : fit[turn % fit.count]
     }
   }
 

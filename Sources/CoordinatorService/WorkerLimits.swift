@@ -25,6 +25,10 @@ struct WorkerLimits: Sendable {
   /// A refused worker gets this long to read why.
   static let farewellMilliseconds: Milliseconds = 2_000
 
+  /// Nobody waits longer for the answer of a worker from which nothing comes, as others may have it
+  /// ready: two heartbeats, each a fifth late.
+  static let answeringSilenceMilliseconds: Milliseconds = 12_000
+
   /// Sealed bytes that wait for a peer before sealing pauses: enough to keep a fast network busy.
   static let sealedByteCount = 256 << 10
   /// Bytes that wait for a peer before nothing more is read from it: who does not take answers may

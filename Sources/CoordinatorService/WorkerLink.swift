@@ -24,6 +24,9 @@ final class WorkerLink: Sendable {
   private let questions = Guarded<(last: UInt64, waiting: [UInt64: Promise<WireMessage?>])>(
     (0, [:]))
 
+  /// When the peer's last bytes came.
+  private let heardAt = Guarded(SystemClock.monotonicMilliseconds)
+
   /// Sealed bytes on their way to the peer.
   private struct Outgoing: Sendable {
     var pieces: [[UInt8]] = []
@@ -65,7 +68,8 @@ final class WorkerLink: Sendable {
   func receive(
     _ bytes: [UInt8], at now: Milliseconds, key: (KeyID) -> PeerKey?
   ) -> Reception? {
-    end.withLockIfFree { end in reception(end.receive(bytes, at: now, key: key), end) }
+    heardAt.withLock { $0 = now }
+    return end.withLockIfFree { end in reception(end.receive(bytes, at: now, key: key), end) }
   }
 
   /// Ends the conversation if its deadline has passed.
@@ -128,7 +132,15 @@ final class WorkerLink: Sendable {
     attend(self)
   }
 
-  /// Asks and waits; `nil` if the worker left or took too long.
+  /// Whether a heartbeat is overdue: the process stands still, or the network between is cut.
+  var isSilent: Bool { isSilent(since: 0) }
+
+  private func isSilent(since start: Milliseconds) -> Bool {
+    let last = max(start, heardAt.withLock { $0 })
+    return SystemClock.monotonicMilliseconds - last >= WorkerLimits.answeringSilenceMilliseconds
+  }
+
+  /// Asks and waits; `nil` if the worker left, fell silent or took too long.
   func ask(_ message: WireMessage, timeoutSeconds: Double) -> WireMessage? {
     let answer = Promise<WireMessage?>()
     let request = questions.withLock { questions in
@@ -137,9 +149,15 @@ final class WorkerLink: Sendable {
       return questions.last
     }
     defer { _ = questions.withLock { $0.waiting.removeValue(forKey: request) } }
+    let askedAt = SystemClock.monotonicMilliseconds
+    let deadline = SystemClock.seconds + timeoutSeconds
     send(message, request: request)
-    if isClosed { return nil }
-    return answer.wait(seconds: timeoutSeconds) ?? nil
+    while !isClosed, !isSilent(since: askedAt) {
+      let secondsLeft = deadline - SystemClock.seconds
+      guard secondsLeft > 0 else { break }
+      if let answer = answer.wait(seconds: min(secondsLeft, 0.5)) { return answer }
+    }
+    return nil
   }
 
   /// Gives an answer to whoever asked; nobody may be waiting any more.

@@ -29,6 +29,26 @@ import Testing
     #expect(second.terminationStatus == 0, "an idle worker ends as well")
   }
 
+  @Test("a worker that stands still keeps no prediction to itself: another one is asked")
+  func standstill() throws {
+    let run = try TestRun()
+    try run.startCoordinator()
+    let first = try run.startWorker()
+    try run.startWorker()
+    try run.train()
+    let deadline = Date(timeIntervalSinceNow: 30)
+    while Date() < deadline, try run.status().workers.count < 2 {}
+    Foundation.kill(first.processIdentifier, SIGSTOP)
+    defer { Foundation.kill(first.processIdentifier, SIGCONT) }
+    let asked = Date()
+    // Workers take turns, so that one of the first two questions goes to the one that stands still.
+    for _ in 0..<4 {
+      let answer = try Lethe.run(["predict", "--text", "a bird", "--run", run.runFile])
+      #expect(answer.status == 0, "\(answer.errors)")
+    }
+    #expect(Date().timeIntervalSince(asked) < Double(Sanitizer.patience(seconds: 20)))
+  }
+
   @Test("a worker whose key others may read does not start, and says what to do")
   func readableKey() throws {
     let run = try TestRun()
