@@ -26,6 +26,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
@@ -520,11 +521,16 @@ class Campaign:
         end = time.monotonic() + FINISH_SECONDS
         while time.monotonic() < end:
             self.rest(0.2)
-            status = self.get("/v1/status")
-            states = Counter(d["state"] for d in self.get("/v1/deletions")["deletions"])
+            status, deletions = self.get("/v1/status"), self.get("/v1/deletions")["deletions"]
+            states = Counter(deletion["state"] for deletion in deletions)
             if status["blocksTrained"] == status["blocks"] and set(states) <= {"certified"} \
                     and all(place.state == "up" for place in self.places):
                 self.tally["deletions certified"] = states["certified"]
+                for deletion in deletions:
+                    masked, *later = (datetime.fromisoformat(deletion[f"{state}At"])
+                                      for state in ("masked", "purged", "repaired", "certified"))
+                    for word, at in zip(("purged", "repaired", "certified"), later):
+                        self.note_longest(f"masked to {word}", (at - masked).total_seconds())
                 return status
         self.violated(f"not finished after {FINISH_SECONDS} s: {dict(states)}, {status}")
         return status
