@@ -575,6 +575,12 @@ class Connection:
             "type": "heartbeat", "epoch": self.epoch, "step": self.step,
             "totalSteps": self.total_steps})
 
+    def hears(self, lease, seconds=10):
+        """Whether a heartbeat of a lease is answered."""
+        return self.wait_for(
+            lambda message: message["type"] == "heard" and message["epoch"] == lease["epoch"],
+            seconds) is not None
+
     def read(self, seconds):
         """Reads for a while, beating when it is time; what came is in `messages` afterwards."""
         end = time.monotonic() + seconds
@@ -864,6 +870,10 @@ def carry_out(connection, arguments):
         print("given back and drained")
         return not gone
     connection.beat()
+    if not connection.hears(lease):
+        print("the heartbeat was not answered")
+        return False
+    print("heard: lease %d" % lease["epoch"])
     answer = connection.upload(
         lease, pathlib.Path(arguments.upload).read_bytes(), chunk=arguments.chunk)
     print("upload: " + answer)
