@@ -104,6 +104,7 @@ let package = Package(
         "CommandLineKit", "CoordinatorAPI", "CoordinatorService", "WorkerService", "WorkerCore",
         "Training", "Numerics", "ModelFormats", "Tokenization", "Datasets", "HTTP",
         "ServiceSupport", "Receipts", "Ledger", "Storage", "JournalFormat", "WireFormat",
+        "CoordinatorCore",
         "Unlearning", "Hashing", "SystemIO",
       ],
       swiftSettings: strict),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Training throughput of PyTorch + PEFT on one encoder, the peer that `lethe bench` is held against.
+"""Training throughput of PyTorch + PEFT on one encoder, the peer of `lethe bench engine`.
 
     python3 ops/bench-pytorch.py MODEL_DIR [--threads 1] [--steps 30] [--cases a,b,c] [--stages 1,3,6] [--json]
 

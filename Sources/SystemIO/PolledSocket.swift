@@ -41,6 +41,11 @@ package final class PolledSocket: Sendable {
     prepareStream(socket)
   }
 
+  /// Connects, waiting for the peer's kernel; afterwards no call waits.
+  package static func connect(to address: NetworkAddress) throws(SystemCallError) -> PolledSocket {
+    PolledSocket(try connectStream(to: address), peer: PeerAddress(host: address.host))
+  }
+
   package enum Received: Equatable {
     case bytes(count: Int)
     /// Nothing is there now.

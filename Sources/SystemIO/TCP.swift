@@ -46,22 +46,7 @@ package final class TCPConnection: Sendable {
   }
 
   package static func connect(to address: NetworkAddress) throws(SystemCallError) -> TCPConnection {
-    let subject = address.description
-    var failure = SystemCallError("connect", subject, code: EADDRNOTAVAIL)
-    var candidate = try resolve(address, passive: false)
-    defer { freeaddrinfo(candidate.first) }
-    while let info = candidate.next {
-      let number = openSocket(info)
-      if number >= 0 {
-        let descriptor = OwnedDescriptor(number)
-        if Glibc.connect(number, info.pointee.ai_addr, info.pointee.ai_addrlen) == 0 {
-          return TCPConnection(descriptor, peer: subject)
-        }
-      }
-      failure = SystemCallError("connect", subject)
-      candidate.next = info.pointee.ai_next
-    }
-    throw failure
+    TCPConnection(try connectStream(to: address), peer: address.description)
   }
 
   /// Gives up on reads and writes that make no progress for this long; 0 waits for ever.
@@ -139,6 +124,24 @@ package final class TCPConnection: Sendable {
   package func shutDown() {
     _ = shutdown(socket.number, CInt(SHUT_RDWR))
   }
+}
+
+/// A socket that is connected to an address, by whichever of its names answers first.
+func connectStream(to address: NetworkAddress) throws(SystemCallError) -> OwnedDescriptor {
+  let subject = address.description
+  var failure = SystemCallError("connect", subject, code: EADDRNOTAVAIL)
+  var candidate = try resolve(address, passive: false)
+  defer { freeaddrinfo(candidate.first) }
+  while let info = candidate.next {
+    let number = openSocket(info)
+    if number >= 0 {
+      let descriptor = OwnedDescriptor(number)
+      if connect(number, info.pointee.ai_addr, info.pointee.ai_addrlen) == 0 { return descriptor }
+    }
+    failure = SystemCallError("connect", subject)
+    candidate.next = info.pointee.ai_next
+  }
+  throw failure
 }
 
 func openSocket(_ info: UnsafeMutablePointer<addrinfo>) -> CInt {

@@ -5,7 +5,61 @@ import Training
 import WorkerService
 
 let benchCommand = Command(
-  name: "bench", summary: "measure training speed, as ops/bench-pytorch.py does for PyTorch",
+  name: "bench", summary: "measure the engine and the coordinator",
+  verbs: [engineBenchCommand, coordinatorBenchCommand])
+
+private let coordinatorBenchCommand = Command(
+  name: "coordinator", summary: "measure a coordinator under many workers that train nothing",
+  discussion: """
+    Starts a coordinator on a run made for it and lets workers ask for work, hand in a few bytes \
+    and ask again. Everything is as in service: authenticated frames, every block on disk and in \
+    both copies of the journal before it is accepted. The workers run beside it, on the same cores.
+    """,
+  options: [
+    CommandOption("workers", .integer(1...1000), default: "500", help: "Connected workers."),
+    CommandOption("seconds", .integer(1...60), default: "10", help: "How long to measure."),
+    CommandOption(
+      "directory", .path, placeholder: "DIR",
+      help: "A new folder for the run, which is kept; default: a temporary one."),
+  ]
+) { arguments, console in
+  let given = arguments.string(ifGiven: "directory")
+  let folder =
+    given.map(absolute)
+    ?? "\(SystemProcess.environment("TMPDIR") ?? "/tmp")/lethe-bench-\(SystemProcess.identifier)"
+  guard !FileSystem.exists(folder) else {
+    throw ServiceError(.cannotWrite, "\(folder) is there already", try: "choose a new folder")
+  }
+  try FileSystem.createDirectory(folder)
+  defer { if given == nil { try? FileSystem.removeTree(folder) } }
+  let benchmark = CoordinatorBenchmark(
+    folder: folder, workerCount: arguments.integer("workers"),
+    seconds: Double(arguments.integer("seconds")))
+  try show(try benchmark.run(), arguments, console) { result in
+    var table = TextTable([.left("answer"), .right("p50 ms"), .right("p99 ms")])
+    for (name, latency) in [
+      ("lease", result.lease), ("upload", result.upload), ("heartbeat", result.heartbeat),
+    ] {
+      table.append([
+        name, Humanized.fixed(latency.median, digits: 1),
+        Humanized.fixed(latency.percentile99, digits: 1),
+      ])
+    }
+    return """
+      \(result.workers) workers, \(result.cycles) blocks leased and completed in \
+      \(Humanized.fixed(result.seconds, digits: 1)) s: \
+      \(Humanized.fixed(result.cyclesPerSecond, digits: 0)) a second
+      \(table.text)
+      coordinator: \(Humanized.fixed(result.peakResidentMegabytes, digits: 0)) MB at most, \
+      \(Humanized.fixed(result.processorSecondsPerThousandCycles, digits: 2)) s of processor time \
+      for 1,000 blocks
+      """
+  }
+  return .ok
+}
+
+private let engineBenchCommand = Command(
+  name: "engine", summary: "measure training speed, as ops/bench-pytorch.py does for PyTorch",
   discussion: """
     One layer a stage, LoRA on query and value, rank 16, batches of 32; one thread. Compare ratios \
     of one machine and one hour, never milliseconds across machines.
@@ -57,7 +111,7 @@ let benchCommand = Command(
   return .ok
 }
 
-/// What `lethe bench` prints.
+/// What `lethe bench engine` prints.
 private struct BenchResult: Encodable {
   struct Row: Encodable {
     var name: String

@@ -1,0 +1,31 @@
+/// What a process of this machine has used so far, as its kernel counts it.
+package struct ProcessUsage: Sendable {
+  /// Seconds of all its threads on a core, in its own code and in the kernel for it.
+  package let processorSeconds: Double
+  /// The most memory it ever held at a time.
+  package let peakResidentByteCount: Int
+
+  /// - Returns: `nil` if there is no such process.
+  package init?(of identifier: Int32) {
+    guard let stat = Self.text("/proc/\(identifier)/stat"),
+      let status = Self.text("/proc/\(identifier)/status"),
+      // The second field is a name in parentheses and may hold anything.
+      let nameEnd = stat.lastIndex(of: ")")
+    else { return nil }
+    let fields = stat[nameEnd...].split(separator: " ")
+    guard fields.count > 13, let user = Double(fields[12]), let kernel = Double(fields[13]) else {
+      return nil
+    }
+    // Linux counts for user space in hundredths, whatever its own clock.
+    processorSeconds = (user + kernel) / 100
+    let peak = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+    peakResidentByteCount =
+      1024
+      * (peak?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first
+        .flatMap { Int($0) } ?? 0)
+  }
+
+  private static func text(_ path: String) -> String? {
+    (try? FileSystem.read(path)).map { String(decoding: $0, as: UTF8.self) }
+  }
+}
