@@ -63,7 +63,8 @@ let package = Package(
       swiftSettings: vectorised),
 
     // Shell: performs what the core decides; only SystemIO touches the kernel.
-    .target(name: "SystemIO", swiftSettings: strict),
+    .systemLibrary(name: "CSystem"),
+    .target(name: "SystemIO", dependencies: ["CSystem"], swiftSettings: strict),
     .target(
       name: "Storage",
       dependencies: [

@@ -46,12 +46,12 @@ extension CoordinatorService {
   private func removeArtifacts(_ digests: [Digest]) throws {
     var rest = digests
     while true {
-      let removal = loop.inspect { [intake, directory, rest] coordinator in
+      let removal = loop.inspect { [intake, rest] coordinator in
         Result {
           // Bytes that a worker is just handing in may be wanted again: wait for the decision.
           try rest.filter { digest in
             guard coordinator.state.artifactUses[digest] == nil else { return false }
-            return try !intake.removeUnlessArriving(digest, from: directory.artifacts)
+            return try !intake.removeUnlessArriving(digest)
           }
         }
       }

@@ -128,9 +128,12 @@ extension CoordinatorService {
       guard uploads.take(bytes.count) else {
         return link.send(.uploadRefused(epoch: epoch, .busy))
       }
-      link.lane.add { [self] in
-        receive(bytes, epoch: epoch, key: key, work: work, from: link)
-        uploads.giveBack(bytes.count)
+      // What the worker says next must not pass its upload, which no thread waits for.
+      link.lane.addHolding { [self] release in
+        receive(bytes, epoch: epoch, key: key, work: work, from: link) { [uploads] in
+          uploads.giveBack(bytes.count)
+          release()
+        }
       }
     case .checkpoint(let epoch, let key, let step, let state):
       // One that is left out costs time only where the worker is lost.
@@ -201,34 +204,43 @@ extension CoordinatorService {
   }
 
   /// Checks and stores trained bytes, and has the loop decide on them.
+  ///
+  /// - Parameter done: Called once the bytes are stored or refused, on any thread.
   private func receive(
-    _ bytes: [UInt8], epoch: UInt64, key: BlockKey, work: TrainingWork, from link: WorkerLink
+    _ bytes: [UInt8], epoch: UInt64, key: BlockKey, work: TrainingWork, from link: WorkerLink,
+    done: @escaping @Sendable () -> Void
   ) {
     do {
       let file = try SafetensorsFile(bytes)
       for tensor in file.tensors { try file.checkFinite(tensor) }
     } catch {
+      defer { done() }
       link.send(.uploadRefused(epoch: epoch, .invalidArtifact))
       let reason = "the artifact is not valid: \(error)"
       log.write("artifact_refused", "worker \(link.id.number): \(reason)")
       return loop.post(.failed(link.id, epoch: epoch, Failure(kind: .host, reason: reason)))
     }
     let digest = SHA256.hash(bytes)
-    do {
-      try intake.store(bytes, as: digest, in: directory.artifacts)
-    } catch {
-      intake.decided(digest)
-      log.write("artifact_not_stored", "\(error)")
-      link.send(.uploadRefused(epoch: epoch, .staleLease))
-      let reason = "the coordinator could not store the artifact"
-      return loop.post(.failed(link.id, epoch: epoch, Failure(kind: .retryable, reason: reason)))
-    }
     let upload = Upload(
       epoch: epoch, key: key, artifact: digest, byteCount: UInt64(bytes.count), work: work)
-    loop.post(preparing: { [intake] in
-      intake.decided(digest)
-      return .uploaded(link.id, upload)
-    })
+    intake.store(bytes, as: digest) { [self] error in
+      defer { done() }
+      if let error { return notStored(digest, error, epoch: epoch, from: link) }
+      loop.post(preparing: { [intake] in
+        intake.decided(digest)
+        return .uploaded(link.id, upload)
+      })
+    }
+  }
+
+  private func notStored(
+    _ digest: Digest, _ error: SystemCallError, epoch: UInt64, from link: WorkerLink
+  ) {
+    intake.decided(digest)
+    log.write("artifact_not_stored", "\(error)")
+    link.send(.uploadRefused(epoch: epoch, .staleLease))
+    let reason = "the coordinator could not store the artifact"
+    loop.post(.failed(link.id, epoch: epoch, Failure(kind: .retryable, reason: reason)))
   }
 
   // MARK: - Checkpoints
@@ -286,7 +298,7 @@ extension CoordinatorService {
         // Another upload of the same bytes may have become a block since, or be about to.
         guard !isUsed(artifact) else { continue }
         do {
-          _ = try intake.removeUnlessArriving(artifact, from: directory.artifacts)
+          _ = try intake.removeUnlessArriving(artifact)
         } catch {
           log.write("discard_failed", "\(error)")
         }

@@ -23,7 +23,7 @@ package final class CoordinatorService: Sendable {
   let discards: WorkLanes.Lane
   let members = Guarded(Membership())
   let uploads = UploadBudget()
-  let intake = ArtifactIntake()
+  let intake: ArtifactIntake
   /// Who is storing a checkpoint, so that a purge can wait for those who began before it.
   let checkpointWriters = ReaderGate()
   /// The key that everybody knows is accepted.
@@ -52,6 +52,7 @@ package final class CoordinatorService: Sendable {
       maximumWorkers: try file.maximumWorkers(),
       descriptorLimit: SystemProcess.raiseDescriptorLimit())
     directory = run.directory
+    intake = ArtifactIntake(run.directory.artifacts, log: log)
     recipe = run.state.run.recipe
     backbone = run.state.run.backbone
     discards = lanes.makeLane()

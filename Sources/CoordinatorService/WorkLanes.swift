@@ -6,12 +6,14 @@ import SystemIO
 /// wait for each other, and none can keep all threads for itself longer than one piece takes.
 final class WorkLanes: Sendable {
   typealias Work = @Sendable () -> Void
+  /// Work that goes on elsewhere when it returns; `release` says that it is done.
+  typealias HoldingWork = @Sendable (_ release: @escaping Work) -> Void
 
   /// One order of work, such as that of a connection.
   final class Lane: Sendable {
     /// Work in order; the piece being done is not in it. Scheduled while a thread has the lane or
-    /// is about to take it.
-    private let state = Guarded<(work: [Work], isScheduled: Bool)>(([], false))
+    /// is about to take it, and while a piece goes on elsewhere.
+    private let state = Guarded<(work: [HoldingWork], isScheduled: Bool)>(([], false))
     private let lanes: WorkLanes
 
     fileprivate init(_ lanes: WorkLanes) {
@@ -23,6 +25,16 @@ final class WorkLanes: Sendable {
 
     /// Has work done after all that was given before.
     func add(_ work: @escaping Work) {
+      addHolding { release in
+        work()
+        release()
+      }
+    }
+
+    /// The same for work that no thread waits for; what is given afterwards does.
+    ///
+    /// - Precondition: It calls `release` once, from any thread.
+    func addHolding(_ work: @escaping HoldingWork) {
       let mustSchedule = state.withLock { state in
         state.work.append(work)
         defer { state.isScheduled = true }
@@ -33,7 +45,11 @@ final class WorkLanes: Sendable {
 
     fileprivate func doNext() {
       let next = state.withLock { $0.work.isEmpty ? nil : $0.work.removeFirst() }
-      next?()
+      guard let next else { return release() }
+      next { [self] in release() }
+    }
+
+    private func release() {
       let isDone = state.withLock { state in
         if state.work.isEmpty { state.isScheduled = false }
         return state.work.isEmpty

@@ -1,6 +1,8 @@
 import CoordinatorAPI
+import CoordinatorCore
 import Foundation
 import Testing
+import WireFormat
 
 /// One finished system call of a traced process, in the order of their ends.
 private struct SystemCall {
@@ -64,15 +66,66 @@ private struct SystemCall {
     while Date() < joined, try run.status().workers.isEmpty { usleep(50_000) }
     #expect(try run.delete(["r7"], wait: "purged")[0].outcome == .accepted)
     run.killCoordinator()
+    let calls = SystemCall.read(try finishedTrace(trace))
+    try checkOrder(calls)
+    checkNames(calls, below: run.folder.path)
+  }
+
+  @Test(
+    "blocks that many workers hand in at once are on disk before the journal names them",
+    .enabled(if: canTrace, "NEEDS STRACE: ops/install-prerequisites"))
+  func crowd() throws {
+    let run = try TestRun(shards: 12)
+    let trace = run.folder.appendingPathComponent("trace").path
+    try run.startCoordinator(
+      under: [
+        "-D", "-f", "-y", "-s", "65536", "-o", trace, "-e",
+        "trace=fdatasync,fsync,syncfs,pwrite64,/^rename",
+      ])
+    #expect(try Lethe.run(["train", "--run", run.runFile]).status == 0)
+    let key = try run.localKey()
+    let crowd = try (0..<12).map { try WireClient(run, key, name: "crowd-\($0)-") }
+    for client in crowd { #expect(client.hear().isWelcome) }
+    var grants: [LeaseGrant] = []
+    for client in crowd { grants.append(try #require(try client.lease())) }
+    for (client, grant) in zip(crowd, grants) { try client.upload(grant) }
+    for (client, grant) in zip(crowd, grants) {
+      #expect(client.verdict() == .uploadAccepted(epoch: grant.epoch))
+    }
+    run.killCoordinator()
+    var durableCount = 0
+    var namedCount = 0
+    var groupSyncCount = 0
+    // Folders of names that are not there for good yet.
+    var waiting: [String] = []
+    for call in SystemCall.read(try finishedTrace(trace)) {
+      if call.name.hasPrefix("rename"), let path = call.paths.last, path.contains("/artifacts/") {
+        waiting.append(URL(filePath: path).deletingLastPathComponent().path)
+      } else if call.name == "syncfs" {
+        groupSyncCount += 1
+        durableCount += waiting.count
+        waiting = []
+      } else if call.name == "fsync" {
+        durableCount += waiting.count { $0 == call.file }
+        waiting.removeAll { $0 == call.file }
+      } else if call.isWrite, call.file.hasSuffix(".journal"), call.file.contains("journal-a") {
+        // A block's entry has its worker's name in it.
+        namedCount += call.text.components(separatedBy: "crowd-").count - 1
+        #expect(namedCount <= durableCount, "the journal names blocks that are not durable")
+      }
+    }
+    #expect(namedCount == crowd.count && groupSyncCount > 0, "\(namedCount) \(groupSyncCount)")
+  }
+
+  /// The trace's text, once the tracer has seen the process end.
+  private func finishedTrace(_ trace: String) throws -> String {
     var text = ""
     let deadline = Date(timeIntervalSinceNow: 10)
     repeat {
       usleep(50_000)
       text = String(decoding: try Data(contentsOf: URL(filePath: trace)), as: UTF8.self)
     } while !text.contains("+++ killed by SIGKILL +++") && Date() < deadline
-    let calls = SystemCall.read(text)
-    try checkOrder(calls)
-    checkNames(calls, below: run.folder.path)
+    return text
   }
 
   /// Salt, copy A, copy B, reply: each durable before the next begins.

@@ -34,7 +34,9 @@ import Testing
     rules["Training"] = Rule(core.union(["COpenBLAS", "Numerics", "ModelFormats"]))
 
     let shellSystems: Set = ["Foundation", "Synchronization"]
-    rules["SystemIO"] = Rule(core, systems: shellSystems.union(["Glibc"]))
+    // Declares what the C library has and the Glibc module does not show; nothing more.
+    rules["CSystem"] = Rule()
+    rules["SystemIO"] = Rule(core.union(["CSystem"]), systems: shellSystems.union(["Glibc"]))
     rules["Datasets"] = Rule(core.union(["SystemIO"]), systems: ["Foundation"])
     rules["Storage"] = Rule(core.union(["SystemIO", "Datasets"]), systems: shellSystems)
     rules["HTTP"] = Rule(core.union(["SystemIO"]), systems: shellSystems)

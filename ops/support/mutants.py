@@ -70,6 +70,8 @@ MUTANTS = [
      "try synchronizeDirectory(directory(of: path))", SKIP, SYSCALLS),
     ("fsync of the parent of a new directory", FILES,
      "try synchronizeDirectory(parent)", SKIP, SYSCALLS),
+    ("sync of many artifacts before the journal names them", FILES,
+     "try synchronizeAll(below: anchor, path: directory)", SKIP, SYSCALLS),
     ("fsync of salts", "Sources/Storage/SaltStore.swift",
      "try file.synchronize(path: path)", SKIP, SYSCALLS),
     ("fsync after removing slice files", "Sources/Storage/SliceStore.swift",
