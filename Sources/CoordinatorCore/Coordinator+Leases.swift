@@ -68,7 +68,7 @@ extension Coordinator {
     var queue = WorkQueue(shardCount: 0)
     swap(&queue, &self.queue)
     defer { swap(&queue, &self.queue) }
-    queue.refresh(at: now.monotonic) { outlook(ofShard: $0) }
+    queue.refresh(at: now.monotonic) { outlook(ofShard: $0, depths: $1) }
   }
 
   private mutating func chooseSlot(for worker: WorkerState) -> BlockSlot? {
@@ -126,12 +126,17 @@ extension Coordinator {
   /// The slots of a shard that could be trained now, and when more may come due.
   ///
   /// In each sequence only the first missing block can be trained: the others lack an ancestor.
-  private func outlook(ofShard shard: Int) -> WorkQueue.Outlook {
+  ///
+  /// - Parameter depths: Of the sequences, where they have not changed since the last look.
+  private func outlook(ofShard shard: Int, depths: [Int?]) -> WorkQueue.Outlook {
     var outlook = WorkQueue.Outlook()
+    outlook.depths =
+      depths.isEmpty ? Array(repeating: nil, count: state.plan.sequences.count) : depths
     outlook.leases = leases.count(ofShard: shard)
     var seen: Set<BlockKey> = []
     for sequence in state.plan.sequences.indices {
-      let depth = state.depth(shard: shard, sequence: sequence)
+      let depth = outlook.depths[sequence] ?? state.depth(shard: shard, sequence: sequence)
+      outlook.depths[sequence] = depth
       outlook.depth = max(outlook.depth, depth)
       guard depth < state.plan.sliceCount else { continue }
       let slot = BlockSlot(shard: shard, sequence: sequence, stage: depth + 1)

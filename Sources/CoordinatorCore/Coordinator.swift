@@ -71,13 +71,14 @@ package struct Coordinator: Sendable {
   /// Has the schedule look again at every shard whose slots an entry decides about.
   private mutating func touchShards(changedBy entry: JournalEntry) {
     switch entry {
-    case .committed(let block): queue.touch(block.slot.shard)
+    case .committed(let block):
+      for slot in state.plan.slots(sharing: block.slot) { queue.touchBlock(at: slot) }
     case .deleted(let deletion):
       for tag in deletion.tags {
-        if let record = state.records[tag] { queue.touch(record.location.shard) }
+        if let record = state.records[tag] { queue.touchBlocks(ofShard: record.location.shard) }
       }
     case .quarantined(let key, _), .artifactLost(let key, _):
-      if let block = state.blocks[key] { queue.touch(block.slot.shard) }
+      if let block = state.blocks[key] { queue.touchBlocks(ofShard: block.slot.shard) }
     case .numericClassPinned, .trainingRequested, .ingested: queue.touchAll()
     case .created, .started, .purged, .repaired, .certified, .snapshotTaken, .copied, .copyRemoved,
       .restored:

@@ -28,6 +28,9 @@ struct WorkQueue: Sendable {
     /// Most useful first; no two of them have the same key.
     var ready: [BlockSlot] = []
     var depth = 0
+    /// Of every sequence, how many blocks from the first can serve; `nil` where that may have
+    /// changed, and all are to be counted where it is empty.
+    var depths: [Int?] = []
     var leases = 0
     /// When something that waits for time may have come due.
     var wakeAt: Milliseconds?
@@ -68,21 +71,39 @@ struct WorkQueue: Sendable {
     touched = Set(0..<shardCount)
   }
 
+  /// A shard's leases have changed, or what else decides about its slots but their blocks.
   mutating func touch(_ shard: Int) { touched.insert(shard) }
 
-  mutating func touchAll() { touched.formUnion(outlooks.indices) }
+  /// Some of a shard's blocks or keys have changed, too.
+  mutating func touchBlocks(ofShard shard: Int) {
+    touched.insert(shard)
+    outlooks[shard].depths = []
+  }
+
+  /// A block has come to stand at a slot.
+  mutating func touchBlock(at slot: BlockSlot) {
+    touched.insert(slot.shard)
+    guard outlooks[slot.shard].depths.indices.contains(slot.sequence) else { return }
+    outlooks[slot.shard].depths[slot.sequence] = nil
+  }
+
+  mutating func touchAll() { for shard in outlooks.indices { touchBlocks(ofShard: shard) } }
 
   func outlook(ofShard shard: Int) -> Outlook { outlooks[shard] }
 
   /// Looks again at what was touched and at what has come due.
-  mutating func refresh(at now: Milliseconds, look: (_ shard: Int) -> Outlook) {
+  ///
+  /// - Parameter look: What a shard is like now; it is given what is still known of the depths.
+  mutating func refresh(
+    at now: Milliseconds, look: (_ shard: Int, _ depths: [Int?]) -> Outlook
+  ) {
     while let wake = wakes.first, wake.at <= now {
       _ = wakes.removeFirst()
       if versions[wake.shard] == wake.version { touched.insert(wake.shard) }
     }
     guard !touched.isEmpty else { return }
     for shard in touched.sorted() {
-      outlooks[shard] = look(shard)
+      outlooks[shard] = look(shard, outlooks[shard].depths)
       versions[shard] &+= 1
       insert(shard)
     }
