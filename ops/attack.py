@@ -13,7 +13,7 @@ and on deadlines. The honest workers' waiting times are printed; unless --quick,
 below twice the quiet ones. Needs Python's standard library. Build first: swift build -c release
 """
 import argparse
-import importlib.util
+import json
 import os
 import random
 import resource
@@ -28,19 +28,11 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "Tests/Conformance"))
+sys.path[:0] = [str(ROOT / "Tests/Conformance"), str(ROOT / "ops/support")]
 sys.dont_write_bytecode = True
 import lethe_client as wire  # noqa: E402
+import runs  # noqa: E402
 
-
-def load(name, path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-crash = load("crash_test", ROOT / "ops/crash-test.py")
 MEGABYTE = 1 << 20
 MEMORY_LIMIT = 64 * MEGABYTE
 HANDSHAKE_SECONDS = 5
@@ -53,8 +45,8 @@ class Target:
     """A coordinator with keys, and what an attacker knows of it."""
 
     def __init__(self, folder, prefix=(), shape=(4, 2, 2)):
-        self.run = crash.Run(
-            folder, [crash.record_line(f"r{n}", n) for n in range(24)], policy="eager",
+        self.run = runs.Run(
+            folder, [runs.record_line(f"r{n}", n) for n in range(24)], policy="eager",
             shape=shape)
         self.run.start(prefix=prefix)
         self.port = self.endpoint()
@@ -64,12 +56,12 @@ class Target:
         self.run.ask("POST", "/v1/train")
 
     def endpoint(self):
-        data = crash.json.loads((self.run.directory / "endpoint.json").read_text())
+        data = json.loads((self.run.directory / "endpoint.json").read_text())
         return int(data["workers"].rpartition(":")[2])
 
     def make_key(self, name, role):
         path = self.run.folder / f"{name}.key"
-        code, _, errors = crash.tool(
+        code, _, errors = runs.tool(
             "key", "new", "--name", name, "--role", role, "--output", path, "--run",
             self.run.run_file)
         if code:
@@ -108,7 +100,7 @@ class Target:
             return [f"{what}: the coordinator ended"]
         try:
             after = self.state()
-        except crash.Unanswered as error:
+        except runs.Unanswered as error:
             return [f"{what}: the coordinator does not answer: {error}"]
         return [] if after == before else [f"{what}: state went from {before} to {after}"]
 
@@ -116,9 +108,9 @@ class Target:
 def backbone_digest():
     """As in Protocols/block-key.md."""
     names = ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]
-    files = [name for name in names if (crash.BACKBONE / name).exists()]
+    files = [name for name in names if (runs.BACKBONE / name).exists()]
     return wire.sha256(wire.text("lethe-backbone-1") + wire.sequence(
-        files, lambda name: wire.text(name) + wire.sha256((crash.BACKBONE / name).read_bytes())))
+        files, lambda name: wire.text(name) + wire.sha256((runs.BACKBONE / name).read_bytes())))
 
 
 class Peer:
@@ -748,8 +740,8 @@ def main():
     parser.add_argument(
         "--only", default=",".join(c.__name__ for c in CAMPAIGNS), help="attacks, with commas")
     options = parser.parse_args()
-    if not os.access(crash.LETHE, os.X_OK):
-        print(f"no executable at {crash.LETHE}; swift build -c release", file=sys.stderr)
+    if not os.access(runs.LETHE, os.X_OK):
+        print(f"no executable at {runs.LETHE}; swift build -c release", file=sys.stderr)
         return 69
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 1 << 14), hard))
@@ -764,7 +756,7 @@ def main():
                     begin = time.monotonic()
                     problems, figures = campaign(target, options)
                     took = time.monotonic() - begin
-                    status |= crash.report(
+                    status |= runs.report(
                         f"attack {campaign.__name__}", problems, f"{figures} ({took:.0f} s)")
             if status:
                 log = [line for line in target.run.log.read_text().splitlines()
