@@ -542,7 +542,11 @@ def canaries_command(options, folder):
         for path in places:
             if path in (run.folder / "records.jsonl", run.run_file):
                 continue
-            content = path.read_bytes()
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                # A block that is being stored: renamed since the listing, to a name of its own.
+                continue
             size += len(content)
             found = sum(match in wanted for match in pattern.findall(content))
             if found:

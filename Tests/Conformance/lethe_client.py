@@ -535,6 +535,8 @@ class Connection:
     def __init__(self, host, port, key, hello, timeout=SILENCE_SECONDS):
         self.session = Session(key, hello)
         self.socket = socket.create_connection((host, port), timeout=5)
+        # Or a small frame behind another waits for an acknowledgement, some forty milliseconds.
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.timeout = timeout
         self.heard_at = self.beaten_at = time.monotonic()
         self.pause = self.next_pause()
