@@ -14,7 +14,7 @@ import CoordinatorCore
 /// | `closed`    | nothing                                   | `closed`      |
 ///
 /// Whatever else comes is answered by turning the worker away and leads to `closed`.
-package struct CoordinatorEnd: Sendable {
+package struct CoordinatorEnd: SealingEnd, Sendable {
   package enum Action: Equatable, Sendable {
     case write([UInt8])
     /// The worker has proved its key and said hello; answer with welcome or turned away.
@@ -50,11 +50,7 @@ package struct CoordinatorEnd: Sendable {
   private var frameBeganAt: Milliseconds?
   private var phase = Phase.opening
   private var key: PeerKey?
-  private var arrived = ArrivedBytes()
-  private var contents = IncomingContents()
-  private var outbox = Outbox()
-  private var opener: FrameOpener?
-  private var sealer: FrameSealer?
+  private var stream = SealedStream()
 
   /// - Precondition: `nonce` and `dummySecret` are 32 random bytes each that nobody else has seen;
   ///   the nonce is new for every connection.
@@ -83,16 +79,16 @@ package struct CoordinatorEnd: Sendable {
   }
 
   /// Bytes that have arrived and wait for the rest of their frame or content.
-  package var bufferedByteCount: Int { arrived.count + contents.byteCount }
+  package var bufferedByteCount: Int { stream.bufferedByteCount }
 
   /// Bytes of messages that wait for `nextFrame`.
-  package var waitingByteCount: Int { outbox.byteCount }
+  package var waitingByteCount: Int { stream.outbox.byteCount }
 
   /// When the shell must call `expire` if nothing more arrives.
   package var deadline: Milliseconds {
     guard isOpen || isClosed else { return startedAt + Self.handshakeMilliseconds }
     guard let frameBeganAt else { return heardAt + Self.idleMilliseconds }
-    let earned = Milliseconds(arrived.count) * 1000 / Self.leastBytesPerSecond
+    let earned = Milliseconds(stream.arrived.count) * 1000 / Self.leastBytesPerSecond
     return frameBeganAt + min(Self.frameMilliseconds, Self.frameGraceMilliseconds + earned)
   }
 
@@ -114,14 +110,14 @@ package struct CoordinatorEnd: Sendable {
         throw TurnedAway(.protocolError, "the handshake took too long")
       }
       heardAt = max(heardAt, now)
-      let input = arrived.take(adding: bytes)
+      let input = stream.arrived.take(adding: bytes)
       var position = 0
-      while let frame = try ReceivedFrame(in: input, at: position, isSealed: opener != nil) {
+      while let frame = try ReceivedFrame(in: input, at: position, isSealed: stream.opener != nil) {
         position += frame.bytes.count
         try handle(frame, lookUp, &actions)
       }
-      arrived.keep(input, from: position)
-      if arrived.count == 0 {
+      stream.arrived.keep(input, from: position)
+      if stream.arrived.count == 0 {
         frameBeganAt = nil
       } else if position > 0 || frameBeganAt == nil {
         frameBeganAt = heardAt
@@ -134,31 +130,19 @@ package struct CoordinatorEnd: Sendable {
 
   // MARK: - Sending
 
-  /// Seals a message, with whatever waits before it; the bytes to write, in order.
-  ///
-  /// A message with content needs a request number; 0 is replaced by a fresh one. Empty when the
-  /// worker is not authenticated, after the end, and for a message too large for the wire.
-  package mutating func send(_ message: WireMessage, request: UInt64) -> [[UInt8]] {
-    guard enqueue(message, request: request) else { return [] }
-    var frames: [[UInt8]] = []
-    while let frame = nextFrame() { frames.append(frame) }
-    return frames
-  }
-
   /// Puts a message in line for `nextFrame`; heartbeats' answers pass between others' chunks.
   ///
   /// Whether it will be sent: an unauthenticated or closed end sends nothing, nor does any end a
   /// message too large for the wire. A slice or artifact that is becomes `unavailable`.
   package mutating func enqueue(_ message: WireMessage, request: UInt64) -> Bool {
-    guard sealer != nil, !isClosed else { return false }
+    guard stream.sealer != nil, !isClosed else { return false }
     precondition(message.type.isFromCoordinator, "a coordinator does not say \(message.type)")
-    return outbox.enqueue(message, request: request)
+    return stream.outbox.enqueue(message, request: request)
   }
 
   /// The next sealed frame of what waits; the order of writing must be the order of these calls.
   package mutating func nextFrame() -> [UInt8]? {
-    guard var sealer, !isClosed, let (type, bytes) = outbox.next(&sealer) else { return nil }
-    self.sealer = sealer
+    guard !isClosed, let (type, bytes) = stream.nextFrame() else { return nil }
     if type == .turnedAway { close() }
     return bytes
   }
@@ -171,15 +155,15 @@ package struct CoordinatorEnd: Sendable {
   private mutating func handle(
     _ frame: ReceivedFrame, _ lookUp: (KeyID) -> PeerKey?, _ actions: inout [Action]
   ) throws(TurnedAway) {
-    let sealed = try opener?.open(frame)
-    let body = if let sealed { sealed } else { try frame.unsealedBody() }
+    let body = try stream.open(frame)
     try admit(frame.type)
     switch phase {
     case .opening: actions.append(.write(try challenge(frame, body, lookUp)))
     case .proof(let key, let authentication, let transcript):
       try check(frame, key, authentication, after: transcript)
     case .hello, .open:
-      guard let message = try contents.take(frame.type, request: frame.request, body: body) else {
+      guard let message = try stream.contents.take(frame.type, request: frame.request, body: body)
+      else {
         return
       }
       if case .hello(let introduction) = message, let key {
@@ -250,26 +234,24 @@ package struct CoordinatorEnd: Sendable {
       && authentication.isRight(frame.bytes, label: .worker, after: transcript)
     guard isRight, let key else { throw TurnedAway(.protocolError, "the key was not proved") }
     let keys = Handshake.sessionKeys(secret: key.secret, transcript: transcript + frame.bytes)
-    opener = FrameOpener(key: keys.workerToCoordinator)
-    sealer = FrameSealer(key: keys.coordinatorToWorker)
+    stream.opener = FrameOpener(key: keys.workerToCoordinator)
+    stream.sealer = FrameSealer(key: keys.coordinatorToWorker)
     self.key = key
     phase = .hello
   }
 
   private mutating func turnAway(_ refusal: TurnedAway) -> [Action] {
     let bytes =
-      sealer?.seal(.turnedAway, request: 0, body: WireMessage.turnedAway(refusal).parts.head[...])
+      stream.sealer?.seal(
+        .turnedAway, request: 0, body: WireMessage.turnedAway(refusal).parts.head[...])
       ?? FrameBytes.unsealed(refusal)
     close()
     return [.write(bytes), .close(reason: "\(refusal.cause): \(refusal.reason)")]
   }
 
-  /// Records may be among what waits, so nothing of it stays.
   private mutating func close() {
     phase = .closed
-    arrived = ArrivedBytes()
-    contents = IncomingContents()
-    outbox = Outbox()
+    stream.drop()
     frameBeganAt = nil
   }
 }

@@ -13,7 +13,7 @@ import CoordinatorCore
 /// | `closed`    | nothing                                  | `closed`                   |
 ///
 /// Anything else closes the connection without a word.
-package struct WorkerEnd: Sendable {
+package struct WorkerEnd: SealingEnd, Sendable {
   package enum Action: Equatable, Sendable {
     case write([UInt8])
     case message(WireMessage, request: UInt64)
@@ -32,11 +32,7 @@ package struct WorkerEnd: Sendable {
   private let introduction: Introduction
   private let opening: [UInt8]
   private var phase = Phase.challenge
-  private var arrived = ArrivedBytes()
-  private var contents = IncomingContents()
-  private var outbox = Outbox()
-  private var opener: FrameOpener?
-  private var sealer: FrameSealer?
+  private var stream = SealedStream()
 
   /// Why this end closed the connection on its own, or was refused before anything was proved; not
   /// set by an authenticated `turnedAway`, which is a message.
@@ -55,7 +51,7 @@ package struct WorkerEnd: Sendable {
   }
 
   /// Whether the coordinator has proved that it knows the key.
-  package var isAuthenticated: Bool { opener != nil }
+  package var isAuthenticated: Bool { stream.opener != nil }
 
   /// Whether the coordinator has said welcome and the connection goes on.
   package var isOpen: Bool { phase == .open }
@@ -63,10 +59,10 @@ package struct WorkerEnd: Sendable {
   package var isClosed: Bool { phase == .closed }
 
   /// Bytes that have arrived and wait for the rest of their frame or content.
-  package var bufferedByteCount: Int { arrived.count + contents.byteCount }
+  package var bufferedByteCount: Int { stream.bufferedByteCount }
 
   /// Bytes of messages that wait for `nextFrame`.
-  package var waitingByteCount: Int { outbox.byteCount }
+  package var waitingByteCount: Int { stream.outbox.byteCount }
 
   /// The first bytes to write.
   package mutating func begin() -> [UInt8] { opening }
@@ -76,15 +72,15 @@ package struct WorkerEnd: Sendable {
     guard !isClosed, !bytes.isEmpty else { return [] }
     var actions: [Action] = []
     do throws(TurnedAway) {
-      let input = arrived.take(adding: bytes)
+      let input = stream.arrived.take(adding: bytes)
       var position = 0
       while !isClosed,
-        let frame = try ReceivedFrame(in: input, at: position, isSealed: opener != nil)
+        let frame = try ReceivedFrame(in: input, at: position, isSealed: stream.opener != nil)
       {
         position += frame.bytes.count
         try handle(frame, &actions)
       }
-      if !isClosed { arrived.keep(input, from: position) }
+      if !isClosed { stream.arrived.keep(input, from: position) }
     } catch {
       close()
       refusal = error
@@ -95,33 +91,20 @@ package struct WorkerEnd: Sendable {
 
   // MARK: - Sending
 
-  /// Seals a message, with whatever waits before it; the bytes to write, in order.
-  ///
-  /// A message with content needs a request number; 0 is replaced by a fresh one. Empty before the
-  /// coordinator has proved its key, after the end, and for a message too large for the wire.
-  package mutating func send(_ message: WireMessage, request: UInt64) -> [[UInt8]] {
-    guard enqueue(message, request: request) else { return [] }
-    var frames: [[UInt8]] = []
-    while let frame = nextFrame() { frames.append(frame) }
-    return frames
-  }
-
   /// Puts a message in line for `nextFrame`; heartbeats pass between others' chunks.
   ///
   /// Whether it will be sent: an unauthenticated or closed end sends nothing, nor does any end a
   /// message too large for the wire. Predictions that are become `predictionFailed`.
   package mutating func enqueue(_ message: WireMessage, request: UInt64) -> Bool {
-    guard sealer != nil, !isClosed else { return false }
+    guard stream.sealer != nil, !isClosed else { return false }
     precondition(
       message.type.isFromWorker && message.type != .hello, "a worker does not say \(message.type)")
-    return outbox.enqueue(message, request: request)
+    return stream.outbox.enqueue(message, request: request)
   }
 
   /// The next sealed frame of what waits; the order of writing must be the order of these calls.
   package mutating func nextFrame() -> [UInt8]? {
-    guard var sealer, !isClosed, let (_, bytes) = outbox.next(&sealer) else { return nil }
-    self.sealer = sealer
-    return bytes
+    isClosed ? nil : stream.nextFrame()?.bytes
   }
 
   // MARK: - States
@@ -129,14 +112,14 @@ package struct WorkerEnd: Sendable {
   private mutating func handle(_ frame: ReceivedFrame, _ actions: inout [Action])
     throws(TurnedAway)
   {
-    let sealed = try opener?.open(frame)
-    let body = if let sealed { sealed } else { try frame.unsealedBody() }
+    let body = try stream.open(frame)
     try admit(frame.type)
     if phase == .challenge {
       guard frame.type == .challenge else { throw refused(body) }
       return try answer(frame, body, &actions)
     }
-    guard let message = try contents.take(frame.type, request: frame.request, body: body) else {
+    guard let message = try stream.contents.take(frame.type, request: frame.request, body: body)
+    else {
       return
     }
     phase = .open
@@ -185,10 +168,10 @@ package struct WorkerEnd: Sendable {
     transcript += proof
     let keys = Handshake.sessionKeys(secret: key.secret, transcript: transcript)
     var sealer = FrameSealer(key: keys.workerToCoordinator)
-    opener = FrameOpener(key: keys.coordinatorToWorker)
+    stream.opener = FrameOpener(key: keys.coordinatorToWorker)
     let hello = WireMessage.hello(introduction).parts.head
     actions += [.write(proof), .write(sealer.seal(.hello, request: 0, body: hello[...]))]
-    self.sealer = sealer
+    stream.sealer = sealer
     phase = .welcome
   }
 
@@ -202,8 +185,6 @@ package struct WorkerEnd: Sendable {
 
   private mutating func close() {
     phase = .closed
-    arrived = ArrivedBytes()
-    contents = IncomingContents()
-    outbox = Outbox()
+    stream.drop()
   }
 }
