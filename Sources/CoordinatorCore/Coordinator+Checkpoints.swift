@@ -23,6 +23,17 @@ extension Coordinator {
     }
   }
 
+  /// The lease that a checkpoint comes with, if that trains the block and got further than what is
+  /// kept; the shell asks before it stores any bytes.
+  package func lease(wanting step: UInt32, of key: BlockKey, epoch: UInt64, from id: WorkerID)
+    -> Lease?
+  {
+    guard let lease = leases[epoch: epoch], lease.worker == id, lease.key == key,
+      lease.purpose == .training, step > checkpoints[key]?.checkpoint.step ?? 0
+    else { return nil }
+    return lease
+  }
+
   /// Remembers a checkpoint whose bytes the shell has stored, if they came with a current lease.
   mutating func keep(
     _ checkpoint: StageCheckpoint, of key: BlockKey, epoch: UInt64, from id: WorkerID,
@@ -30,9 +41,9 @@ extension Coordinator {
   ) {
     let known = checkpoints[key]?.checkpoint
     guard checkpoint != known else { return }
-    guard let lease = leases[epoch: epoch], lease.worker == id, lease.key == key,
-      lease.purpose == .training, checkpoint.step > known?.step ?? 0
-    else { return step.effects.append(.discardCheckpoint(key, checkpoint)) }
+    guard let lease = lease(wanting: checkpoint.step, of: key, epoch: epoch, from: id) else {
+      return step.effects.append(.discardCheckpoint(key, checkpoint))
+    }
     if let known { step.effects.append(.discardCheckpoint(key, known)) }
     checkpoints[key] = KeptCheckpoint(slot: lease.slot, checkpoint: checkpoint)
     // It got further: workers lost before say nothing about the block any more.

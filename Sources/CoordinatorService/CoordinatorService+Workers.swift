@@ -106,18 +106,16 @@ extension CoordinatorService {
   /// On the network thread: what takes long, or must come after what takes long, goes to the lane.
   private func handle(_ message: WireMessage, request: UInt64, from link: WorkerLink) {
     guard !link.isLeaving else { return }
+    if let event = message.event(from: link.id) {
+      if case .failed(_, let failure) = message, failure.kind != .cancelled {
+        log.write("block_failed", failure.reason)
+      }
+      // A heartbeat may pass whatever waits: a lease must not run out while an upload is stored.
+      if case .heartbeat = message { return loop.post(event) }
+      return inOrder(link) { [self] in loop.post(event) }
+    }
     switch message {
-    case .heartbeat(let epoch, let progress):
-      // May pass whatever waits: a lease must not run out because an upload is being stored.
-      loop.post(.heartbeat(link.id, epoch: epoch, progress))
     case .predictions, .predictionFailed: link.answer(message, request: request)
-    case .requestWork: inOrder(link) { [self] in loop.post(.workRequested(link.id)) }
-    case .failed(let epoch, let failure):
-      if failure.kind != .cancelled { log.write("block_failed", failure.reason) }
-      inOrder(link) { [self] in loop.post(.failed(link.id, epoch: epoch, failure)) }
-    case .forgotten(let number):
-      inOrder(link) { [self] in loop.post(.purgeConfirmed(link.id, throughDeletion: number)) }
-    case .draining: inOrder(link) { [self] in loop.post(.draining(link.id)) }
     case .fetchSlice(let reference):
       link.lane.add { [self] in sendSlice(reference, request: request, to: link) }
     case .fetchArtifact(let digest):
@@ -142,8 +140,10 @@ extension CoordinatorService {
         keep(state, step: step, of: key, epoch: epoch, from: link)
         uploads.giveBack(state.count)
       }
-    case .hello, .welcome, .head, .turnedAway, .lease, .cancel, .heard, .uploadAccepted,
-      .uploadRefused, .slice, .artifact, .unavailable, .forget, .predict:
+    // Said above, or let through by no connection's end.
+    case .requestWork, .heartbeat, .failed, .forgotten, .draining, .hello, .welcome, .head,
+      .turnedAway, .lease, .cancel, .heard, .uploadAccepted, .uploadRefused, .slice, .artifact,
+      .unavailable, .forget, .predict:
       log.write("unexpected_message", "worker \(link.id.number)")
       link.close()
     }
@@ -252,10 +252,8 @@ extension CoordinatorService {
   ) {
     checkpointWriters.reading {
       // Asked before the file is replaced: a late one must not take a better one's place.
-      let isWanted = loop.inspect { coordinator in
-        guard let lease = coordinator.leases[epoch: epoch] else { return false }
-        return lease.worker == link.id && lease.key == key && lease.purpose == .training
-          && step > coordinator.checkpoints[key]?.checkpoint.step ?? 0
+      let isWanted = loop.inspect {
+        $0.lease(wanting: step, of: key, epoch: epoch, from: link.id) != nil
       }
       guard isWanted else { return }
       do {

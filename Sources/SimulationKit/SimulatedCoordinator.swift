@@ -301,12 +301,8 @@ final class SimulatedCoordinator {
   // MARK: - Messages
 
   private func handle(_ message: WireMessage, _ request: UInt64, from id: WorkerID) {
+    if let event = message.event(from: id) { return post(event) }
     switch message {
-    case .requestWork: post(.workRequested(id))
-    case .draining: post(.draining(id))
-    case .heartbeat(let epoch, let progress): post(.heartbeat(id, epoch: epoch, progress))
-    case .failed(let epoch, let failure): post(.failed(id, epoch: epoch, failure))
-    case .forgotten(let number): post(.purgeConfirmed(id, throughDeletion: number))
     case .fetchSlice(let reference): send(slice(reference), to: id, request: request)
     case .fetchArtifact(let digest):
       let bytes = core.state.artifactUses[digest] == nil ? nil : disk.artifacts[digest]

@@ -76,6 +76,24 @@ package enum WireMessage: Equatable, Sendable {
   }
 }
 
+extension WireMessage {
+  /// What the coordinator decides on where the message alone says everything; `nil` for a question,
+  /// an answer and whatever comes with bytes to store first.
+  package func event(from id: WorkerID) -> Event? {
+    switch self {
+    case .requestWork: .workRequested(id)
+    case .heartbeat(let epoch, let progress): .heartbeat(id, epoch: epoch, progress)
+    case .failed(let epoch, let failure): .failed(id, epoch: epoch, failure)
+    case .forgotten(let number): .purgeConfirmed(id, throughDeletion: number)
+    case .draining: .draining(id)
+    case .hello, .fetchSlice, .fetchArtifact, .fetchCheckpoint, .upload, .checkpoint, .predictions,
+      .predictionFailed, .welcome, .head, .turnedAway, .lease, .cancel, .heard, .uploadAccepted,
+      .uploadRefused, .slice, .artifact, .unavailable, .forget, .predict:
+      nil
+    }
+  }
+}
+
 /// Why a worker is not taken.
 package struct TurnedAway: Error, Equatable, Sendable {
   package enum Cause: UInt8, CaseIterable, Sendable {
