@@ -89,8 +89,6 @@ struct WorkQueue: Sendable {
 
   mutating func touchAll() { for shard in outlooks.indices { touchBlocks(ofShard: shard) } }
 
-  func outlook(ofShard shard: Int) -> Outlook { outlooks[shard] }
-
   /// Looks again at what was touched and at what has come due.
   ///
   /// - Parameter look: What a shard is like now; it is given what is still known of the depths.

@@ -116,10 +116,6 @@ package struct OpenedRun {
       }
     }
     try directory.artifacts.removeAll(except: Set(state.artifactUses.keys))
-    // A deletion changes keys: what it made stale is gone before anything else happens.
-    let wanted = Set(state.untrainedSlots.compactMap { state.expectedKeys[$0] })
-    try directory.checkpoints.removeAll(
-      directory.checkpoints.all.keys.filter { !wanted.contains($0) })
   }
 }
 

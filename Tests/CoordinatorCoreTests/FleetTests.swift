@@ -184,58 +184,37 @@ import Unlearning
 
   @Test("a straggler gets company within the budget, and the first verified result wins")
   func speculation() throws {
-    var bench = try FleetBench(shards: 30)
-    bench.bench.join(1, host: "one")
-    bench.bench.join(2, host: "two")
-    bench.bench.handle(.trainingRequested)
-    bench.bench.handle(.workRequested(WorkerID(1)))
-    // Plenty of ordinary blocks: a second each.
-    for _ in 0..<119 {
-      let lease = try #require(bench.bench.coordinator.leases.lease(of: WorkerID(1)))
-      bench.bench.handle(
-        .uploaded(WorkerID(1), Bench.upload(lease.key, lease.epoch)), after: 1_000)
-      bench.bench.handle(.workRequested(WorkerID(1)))
-    }
-    let straggler = try #require(bench.bench.coordinator.leases.lease(of: WorkerID(1)))
-    bench.bench.handle(
+    var bench = try Bench(shards: 30, trainedBlocks: 119)
+    let straggler = try #require(bench.coordinator.leases.lease(of: WorkerID(1)))
+    bench.handle(
       .checkpointed(
         WorkerID(1), epoch: straggler.epoch, straggler.key,
         StageCheckpoint(step: 1, digest: SHA256.hash([1]))))
-    bench.bench.handle(.workRequested(WorkerID(2)))
-    #expect(bench.bench.coordinator.leases.lease(of: WorkerID(2)) == nil, "nothing is left")
-    bench.bench.handle(.ticked, after: 1_500)
-    #expect(bench.bench.coordinator.leases.lease(of: WorkerID(2)) == nil, "not late yet")
-    let second = bench.bench.handle(.ticked, after: 1_500)
+    bench.handle(.workRequested(WorkerID(2)))
+    #expect(bench.coordinator.leases.lease(of: WorkerID(2)) == nil, "nothing is left")
+    bench.handle(.ticked, after: 1_500)
+    #expect(bench.coordinator.leases.lease(of: WorkerID(2)) == nil, "not late yet")
+    let second = bench.handle(.ticked, after: 1_500)
     #expect(grants(second).map(\.1.checkpoint) == [nil], "a second opinion begins anew")
-    let helper = try #require(bench.bench.coordinator.leases.lease(of: WorkerID(2)))
+    let helper = try #require(bench.coordinator.leases.lease(of: WorkerID(2)))
     #expect(helper.key == straggler.key && helper.purpose == .speculation)
-    let win = bench.bench.handle(
+    let win = bench.handle(
       .uploaded(WorkerID(2), Bench.upload(helper.key, helper.epoch)))
     #expect(win.effects.contains(.accepted(WorkerID(2), helper.epoch)))
     #expect(win.effects.contains(.cancel(WorkerID(1), straggler.epoch)))
-    let late = bench.bench.handle(
+    let late = bench.handle(
       .uploaded(WorkerID(1), Bench.upload(straggler.key, straggler.epoch)))
     #expect(late.effects.contains(.refused(WorkerID(1), straggler.epoch, .confirmed)))
-    #expect(bench.bench.coordinator.alarms.isEmpty)
+    #expect(bench.coordinator.alarms.isEmpty)
   }
 
   @Test("a second worker costs at most a twentieth of the work done")
   func speculationBudget() throws {
-    var bench = try FleetBench(shards: 5)
-    bench.bench.join(1, host: "one")
-    bench.bench.join(2, host: "two")
-    bench.bench.handle(.trainingRequested)
-    bench.bench.handle(.workRequested(WorkerID(1)))
-    for _ in 0..<19 {
-      let lease = try #require(bench.bench.coordinator.leases.lease(of: WorkerID(1)))
-      bench.bench.handle(
-        .uploaded(WorkerID(1), Bench.upload(lease.key, lease.epoch)), after: 1_000)
-      bench.bench.handle(.workRequested(WorkerID(1)))
-    }
-    bench.bench.handle(.workRequested(WorkerID(2)))
-    bench.bench.handle(.ticked, after: 10_000)
+    var bench = try Bench(shards: 5, trainedBlocks: 19)
+    bench.handle(.workRequested(WorkerID(2)))
+    bench.handle(.ticked, after: 10_000)
     #expect(
-      bench.bench.coordinator.leases.lease(of: WorkerID(2)) == nil,
+      bench.coordinator.leases.lease(of: WorkerID(2)) == nil,
       "nineteen seconds of work do not pay for one more")
   }
 
@@ -272,26 +251,28 @@ import Unlearning
   }
 }
 
-/// A run of many shards with two empty slices each.
-private struct FleetBench {
-  var bench: Bench
-
-  init(shards: Int) throws {
-    bench = try Bench(run: Self.run(shards: shards), ingestion: Self.ingestion(shards: shards))
-  }
-
-  static func run(shards: Int) -> RunDescription {
-    var run = Bench.run
+extension Bench {
+  /// A run of many shards with two empty slices each, on which the first of two workers has trained
+  /// blocks, a second each, and holds the lease of one more.
+  fileprivate init(shards: Int, trainedBlocks: Int) throws {
+    var run = Self.run
     run.shardCount = shards
-    return run
-  }
-
-  static func ingestion(shards: Int) -> JournalEntry {
-    .ingested(
-      (0..<shards).flatMap { shard in
-        (0..<2).map { slice in
-          IngestedSlice(location: SliceLocation(shard: shard, slice: slice), records: [])
-        }
-      })
+    try self.init(
+      run: run,
+      ingestion: .ingested(
+        (0..<shards).flatMap { shard in
+          (0..<2).map { slice in
+            IngestedSlice(location: SliceLocation(shard: shard, slice: slice), records: [])
+          }
+        }))
+    join(1, host: "one")
+    join(2, host: "two")
+    handle(.trainingRequested)
+    handle(.workRequested(WorkerID(1)))
+    for _ in 0..<trainedBlocks {
+      let lease = try #require(coordinator.leases.lease(of: WorkerID(1)))
+      handle(.uploaded(WorkerID(1), Self.upload(lease.key, lease.epoch)), after: 1_000)
+      handle(.workRequested(WorkerID(1)))
+    }
   }
 }
