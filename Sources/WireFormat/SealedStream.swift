@@ -1,7 +1,7 @@
 import CoordinatorCore
 
-/// What both ends of a connection are made of: bytes that have arrived, contents under way, messages
-/// in line, and the keys of both directions once they are agreed.
+/// What both ends of a connection are made of: bytes that have arrived, contents under way,
+/// messages in line, and the keys of both directions once they are agreed.
 struct SealedStream: Sendable {
   var arrived = ArrivedBytes()
   var contents = IncomingContents()
