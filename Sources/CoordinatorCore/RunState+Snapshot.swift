@@ -113,7 +113,7 @@ extension RunState {
       digests[location, default: []].append(record.digest)
     }
     records.indexDuplicates()
-    for (location, added) in digests { slices[location.shard][location.slice].insert(added) }
+    for (location, present) in digests { fill(location, with: present) }
   }
 
   /// A location inside this run's plan.

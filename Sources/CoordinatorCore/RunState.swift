@@ -53,8 +53,8 @@ package struct RunState: Equatable, Sendable {
   /// Exports and backups by path: bytes outside the run's own directory.
   package internal(set) var copies: [String: OutsideCopy] = [:]
 
-  /// Shards whose keys no longer follow from their slices.
-  var staleShards: Set<Int>
+  /// Slices whose part in keys has changed since keys were last computed.
+  private var staleSlices: Set<SliceLocation> = []
 
   /// Begins a run; the journal's first entry must be `created`.
   package init(_ run: RunDescription) throws(PlanError) {
@@ -63,12 +63,19 @@ package struct RunState: Equatable, Sendable {
     recipeDigest = LineageDigest.recipe(run.recipe)
     slices = Array(
       repeating: Array(repeating: SliceState(), count: plan.sliceCount), count: plan.shardCount)
-    staleShards = Set(slices.indices)
+    staleSlices = Set(locations)
+  }
+
+  /// Every slice, in order.
+  package var locations: [SliceLocation] {
+    slices.indices.flatMap { shard in
+      slices[shard].indices.map { SliceLocation(shard: shard, slice: $0) }
+    }
   }
 
   /// Changes state by one durable fact; recovery calls it with entries read back.
   ///
-  /// Keys are left stale, so that replaying many entries hashes each slice once: whoever looks at
+  /// Keys are left stale, so that replaying many entries computes each key once: whoever looks at
   /// keys or blocks calls `refreshKeys` first.
   package mutating func apply(_ entry: JournalEntry) {
     switch entry {
@@ -77,7 +84,7 @@ package struct RunState: Equatable, Sendable {
     case .started(let term, _): self.term = term
     case .numericClassPinned(let description):
       numericClass = description
-      staleShards = Set(slices.indices)
+      staleSlices = Set(locations)
     case .trainingRequested(let at):
       isTrainingRequested = true
       repairRequestedAt = at
@@ -125,10 +132,15 @@ package struct RunState: Equatable, Sendable {
             location: slice.location, digest: record.digest, payload: record.payload,
             subject: record.subject))
       }
-      slices[slice.location.shard][slice.location.slice].insert(slice.records.map(\.digest))
-      staleShards.insert(slice.location.shard)
+      fill(slice.location, with: slice.records.map(\.digest))
     }
     records.indexDuplicates()
+  }
+
+  /// Says which records a slice has.
+  mutating func fill(_ location: SliceLocation, with digests: [Digest]) {
+    slices[location.shard][location.slice] = SliceState(digests)
+    staleSlices.insert(location)
   }
 
   private mutating func commit(_ block: CommittedBlock) {
@@ -152,7 +164,7 @@ package struct RunState: Equatable, Sendable {
     }
     for (location, gone) in digests {
       slices[location.shard][location.slice].remove(gone)
-      staleShards.insert(location.shard)
+      staleSlices.insert(location)
     }
     let locations = digests.keys.sorted()
     for slot in plan.slots(dependingOn: locations) where standing[slot] != nil {
@@ -188,24 +200,20 @@ package struct RunState: Equatable, Sendable {
     }
   }
 
-  /// Recomputes keys wherever slices changed since the last time.
+  /// Recomputes the keys of every slot that depends on a slice that changed since the last time.
   package mutating func refreshKeys() {
-    for shard in staleShards.sorted() { refreshKeys(ofShard: shard) }
-    staleShards = []
-  }
-
-  private mutating func refreshKeys(ofShard shard: Int) {
-    for slice in slices[shard].indices { slices[shard][slice].refreshDigest() }
-    guard let numericClass else { return }
+    defer { staleSlices = [] }
+    guard !staleSlices.isEmpty, let numericClass else { return }
     let numericClassDigest = LineageDigest.numericClass(numericClass)
-    for slot in plan.slots(ofShard: shard) {
+    // A key covers its parent's, and parents come first.
+    for slot in plan.slots(dependingOn: staleSlices.sorted()) {
       expectedKeys[slot] =
         BlockIngredients(
           numericClass: numericClassDigest, backbone: run.backbone, recipe: recipeDigest,
           layers: plan.layerGroups[slot.stage - 1],
           seed: LineageDigest.stageSeed(runSeed: run.seed, slot: slot, plan: plan),
           parent: slot.parent.flatMap { expectedKeys[$0] },
-          slices: plan.slicesRead(by: slot).map { slices[shard][$0].digest }
+          slices: plan.slicesRead(by: slot).map { slices[slot.shard][$0].digest }
         ).key
     }
   }
@@ -213,38 +221,36 @@ package struct RunState: Equatable, Sendable {
 
 /// What a slice's block keys are made from.
 package struct SliceState: Equatable, Sendable {
-  /// Digests of the live records and of those in `gone`, ascending.
-  private var digests: [Digest] = []
-  /// Removed since the digest was last refreshed: replaying many deletions rewrites the list once.
-  private var gone: Set<Digest> = []
-  /// The slice's part in block keys; `nil` while it no longer follows from the records.
-  private var knownDigest: Digest?
+  /// Digests of the records it once had, ascending; the tree says which are left.
+  private var digests: [Digest]
+  private var tree: SliceTree
 
-  package var recordCount: Int { digests.count - gone.count }
-
-  package var digest: Digest { knownDigest ?? LineageDigest.slice(sortedRecordDigests: present) }
-
-  private var present: [Digest] {
-    gone.isEmpty ? digests : digests.filter { !gone.contains($0) }
+  init(_ digests: [Digest] = []) {
+    let digests = digests.sorted()
+    self.digests = digests
+    tree = SliceTree(placeCount: digests.count) { digests[$0] }
   }
 
-  mutating func insert(_ added: [Digest]) {
-    digests = (present + added).sorted()
-    gone = []
-    knownDigest = nil
-  }
+  package var recordCount: Int { tree.recordCount }
+  /// The slice's part in block keys.
+  package var digest: Digest { tree.digest }
 
   /// - Precondition: they are there; two records never share a digest, as it covers the id.
-  mutating func remove(_ digests: [Digest]) {
-    gone.formUnion(digests)
-    knownDigest = nil
+  mutating func remove(_ gone: [Digest]) {
+    tree.remove(gone.map(place).sorted()) { [digests] in digests[$0] }
   }
 
-  mutating func refreshDigest() {
-    digests = present
-    gone = []
-    knownDigest = digest
+  private func place(of digest: Digest) -> Int {
+    var (low, high) = (0, digests.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if digests[middle] < digest { low = middle + 1 } else { high = middle }
+    }
+    return low
   }
+
+  /// Equal where the same records are left, whatever was there before.
+  package static func == (left: Self, right: Self) -> Bool { left.digest == right.digest }
 }
 
 /// Why a block was taken out of service other than by a deletion.

@@ -48,6 +48,19 @@ package struct Digest: Hashable, Comparable, Sendable {
     return Swift.withUnsafeBytes(of: bigEndian, body)
   }
 
+  /// A bit, counted from the first byte's highest.
+  @inlinable
+  package func bit(_ index: Int) -> Bool {
+    let word =
+      switch index / 64 {
+      case 0: words.0
+      case 1: words.1
+      case 2: words.2
+      default: words.3
+      }
+    return word >> UInt64(63 - index % 64) & 1 == 1
+  }
+
   /// 64 lower-case digits.
   package var hex: String { bytes.hex }
 

@@ -48,7 +48,7 @@ package struct BlockIngredients: Equatable, Sendable {
 
   package var encoded: [UInt8] {
     var writer = CanonicalWriter()
-    writer.write("lethe-block-key-1")
+    writer.write("lethe-block-key-2")
     writer.writeRaw(numericClass.bytes)
     writer.writeRaw(backbone.bytes)
     writer.writeRaw(recipe.bytes)
@@ -65,17 +65,9 @@ package struct BlockIngredients: Equatable, Sendable {
 
 /// Digests of the parts a block key is made from.
 package enum LineageDigest {
-  /// A slice's digest covers the sorted digests of its records and so forgets their order.
+  /// A slice's digest covers the set of its records' digests and so forgets their order.
   package static func slice(recordDigests: some Sequence<Digest>) -> Digest {
-    slice(sortedRecordDigests: recordDigests.sorted())
-  }
-
-  /// The same from digests that are in order already.
-  package static func slice(sortedRecordDigests digests: [Digest]) -> Digest {
-    var writer = CanonicalWriter()
-    writer.write("lethe-slice-1")
-    writer.write(digests) { $0.writeRaw($1.bytes) }
-    return SHA256.hash(writer.bytes)
+    SliceDigest.root(recordDigests.sorted()[...])
   }
 
   /// The digest of a numeric class's canonical text.

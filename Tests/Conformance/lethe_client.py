@@ -243,7 +243,18 @@ def read_record(data):
 
 def slice_digest(records):
     """The digest a lease names for encoded records."""
-    return sha256(text("lethe-slice-1") + sequence(sorted(map(sha256, records)), bytes))
+    return slice_tree(sorted(map(sha256, records)), 0)
+
+
+def slice_tree(digests, bit):
+    """The digest of a node; `digests` ascend and agree in the bits before `bit`."""
+    if len(digests) <= 16:
+        return sha256(text("lethe-slice-leaf-2") + sequence(digests, bytes))
+    halves = [], []
+    for digest in digests:
+        halves[digest[bit // 8] >> (7 - bit % 8) & 1].append(digest)
+    return sha256(text("lethe-slice-node-2") + u64(len(digests))
+                  + b"".join(slice_tree(half, bit + 1) for half in halves))
 
 
 def read_message(kind, head, content):

@@ -11,13 +11,24 @@ import Unlearning
 
   @Test("the worked example of Protocols/block-key.md holds")
   func document() throws {
-    let root = URL(fileURLWithPath: #filePath)
-      .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-    let text = try String(
-      contentsOf: root.appendingPathComponent("Protocols/block-key.md"), encoding: .utf8)
-    let hex = text.filter { !$0.isWhitespace }
+    let hex = try Self.page().filter { !$0.isWhitespace }
     #expect(hex.contains(Self.example.encoded.hex))
     #expect(hex.contains(Self.example.key.description))
+  }
+
+  @Test(
+    "the slices of Protocols/block-key.md have the digests it says", arguments: [0, 1, 16, 17, 256])
+  func documentedSlices(recordCount: Int) throws {
+    let digest = LineageDigest.slice(
+      recordDigests: (0..<recordCount).map { SHA256.hash([UInt8($0)]) })
+    #expect(try Self.page().contains("| \(recordCount) | `\(digest)` |"))
+  }
+
+  static func page() throws -> String {
+    let root = URL(fileURLWithPath: #filePath)
+      .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    return try String(
+      contentsOf: root.appendingPathComponent("Protocols/block-key.md"), encoding: .utf8)
   }
 
   @Test("every ingredient changes the key")
