@@ -4,6 +4,8 @@ package struct ProcessUsage: Sendable {
   package let processorSeconds: Double
   /// The most memory it ever held at a time.
   package let peakResidentByteCount: Int
+  /// Memory it holds now that no file backs.
+  package let privateResidentByteCount: Int
 
   /// - Returns: `nil` if there is no such process.
   package init?(of identifier: Int32) {
@@ -18,11 +20,14 @@ package struct ProcessUsage: Sendable {
     }
     // Linux counts for user space in hundredths, whatever its own clock.
     processorSeconds = (user + kernel) / 100
-    let peak = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
-    peakResidentByteCount =
-      1024
-      * (peak?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first
-        .flatMap { Int($0) } ?? 0)
+    func byteCount(_ name: String) -> Int {
+      let line = status.split(separator: "\n").first { $0.hasPrefix(name) }
+      return 1024
+        * (line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first
+          .flatMap { Int($0) } ?? 0)
+    }
+    peakResidentByteCount = byteCount("VmHWM:")
+    privateResidentByteCount = byteCount("RssAnon:")
   }
 
   private static func text(_ path: String) -> String? {

@@ -6,7 +6,7 @@ import WorkerService
 
 let benchCommand = Command(
   name: "bench", summary: "measure the engine and the coordinator",
-  verbs: [engineBenchCommand, coordinatorBenchCommand])
+  verbs: [engineBenchCommand, coordinatorBenchCommand, deletionsBenchCommand])
 
 private let coordinatorBenchCommand = Command(
   name: "coordinator", summary: "measure a coordinator under many workers that train nothing",

@@ -57,28 +57,33 @@ struct CoordinatorBenchmark {
     return CoordinatorBenchmarkResult(
       workers: workerCount, seconds: elapsed, cycles: crowd.cycleCount,
       cyclesPerSecond: Double(crowd.cycleCount) / elapsed,
-      lease: CoordinatorBenchmarkResult.Latency(crowd.leaseSeconds),
-      upload: CoordinatorBenchmarkResult.Latency(crowd.uploadSeconds),
-      heartbeat: CoordinatorBenchmarkResult.Latency(crowd.heartbeatSeconds),
+      lease: BenchmarkLatency(crowd.leaseSeconds),
+      upload: BenchmarkLatency(crowd.uploadSeconds),
+      heartbeat: BenchmarkLatency(crowd.heartbeatSeconds),
       processorSecondsPerThousandCycles:
         1000 * (after.processorSeconds - before.processorSeconds) / Double(crowd.cycleCount),
       peakResidentMegabytes: Double(after.peakResidentByteCount) / 1e6)
   }
 
-  private func writeRun() throws {
-    let backbone = "\(folder)/backbone"
-    try FileSystem.createDirectory(backbone)
+  /// Writes the files of a model that nobody looks into.
+  static func writeBackbone(to folder: String, layerCount: Int) throws {
+    try FileSystem.createDirectory(folder)
     let configuration = """
       {"model_type": "bert", "hidden_act": "gelu", "hidden_size": 8, "num_attention_heads": 1,
-       "num_hidden_layers": \(Self.sliceCount), "intermediate_size": 8, "vocab_size": 8,
+       "num_hidden_layers": \(layerCount), "intermediate_size": 8, "vocab_size": 8,
        "max_position_embeddings": 128, "type_vocab_size": 2, "layer_norm_eps": 1e-12}
       """
     for (name, text) in [
       (BackboneFiles.configurationName, configuration), (BackboneFiles.weightsName, "none"),
       (BackboneFiles.vocabularyName, "[PAD]\n"),
     ] {
-      try FileSystem.replace("\(backbone)/\(name)", with: Array(text.utf8))
+      try FileSystem.replace("\(folder)/\(name)", with: Array(text.utf8))
     }
+  }
+
+  private func writeRun() throws {
+    let backbone = "\(folder)/backbone"
+    try Self.writeBackbone(to: backbone, layerCount: Self.sliceCount)
     let records = (0..<100).map { #"{"id":"r\#($0)","text":"t","label":"a"}"# + "\n" }
     try FileSystem.replace("\(folder)/records.jsonl", with: Array(records.joined().utf8))
     let blocks =
@@ -95,29 +100,29 @@ struct CoordinatorBenchmark {
 
 /// What `lethe bench coordinator` prints.
 struct CoordinatorBenchmarkResult: Encodable {
-  /// Milliseconds from a question to its answer, as a worker sees it.
-  struct Latency: Encodable {
-    var median: Double
-    var percentile99: Double
-
-    init(_ seconds: [Double]) {
-      let sorted = seconds.sorted()
-      func at(_ share: Double) -> Double {
-        sorted.isEmpty ? 0 : 1000 * sorted[Int(Double(sorted.count - 1) * share)]
-      }
-      (median, percentile99) = (at(0.5), at(0.99))
-    }
-  }
-
   var workers: Int
   var seconds: Double
   /// Blocks leased, handed in and accepted.
   var cycles: Int
   var cyclesPerSecond: Double
-  var lease: Latency
-  var upload: Latency
-  var heartbeat: Latency
+  var lease: BenchmarkLatency
+  var upload: BenchmarkLatency
+  var heartbeat: BenchmarkLatency
   /// Of the coordinator alone.
   var processorSecondsPerThousandCycles: Double
   var peakResidentMegabytes: Double
+}
+
+/// Milliseconds from a question to its answer, as whoever asked sees it.
+struct BenchmarkLatency: Encodable {
+  var median: Double
+  var percentile99: Double
+
+  init(_ seconds: [Double]) {
+    let sorted = seconds.sorted()
+    func at(_ share: Double) -> Double {
+      sorted.isEmpty ? 0 : 1000 * sorted[Int(Double(sorted.count - 1) * share)]
+    }
+    (median, percentile99) = (at(0.5), at(0.99))
+  }
 }

@@ -8,13 +8,19 @@ final class LocalProcesses {
   private let runFile: String
   private let directory: String
   private let logPath: String?
+  private let patienceSeconds: Double
   private(set) var coordinator: Process
   private(set) var workers: [Process] = []
 
   /// Starts the coordinator and waits until it is ready.
   ///
-  /// - Parameter logPath: Where the processes' standard error goes; `nil` leaves it to this one's.
-  init(runFile: String, directory: String, logPath: String? = nil) throws {
+  /// - Parameters:
+  ///   - logPath: Where the processes' standard error goes; `nil` leaves it to this one's.
+  ///   - patienceSeconds: How long a start may take; that of a large run takes long.
+  init(runFile: String, directory: String, logPath: String? = nil, patienceSeconds: Double = 60)
+    throws
+  {
+    self.patienceSeconds = patienceSeconds
     self.runFile = runFile
     self.directory = directory
     self.logPath = logPath
@@ -24,7 +30,7 @@ final class LocalProcesses {
 
   func startCoordinator() throws {
     coordinator = try start(["coordinator", "--run", runFile])
-    let deadline = SystemClock.seconds + 60
+    let deadline = SystemClock.seconds + patienceSeconds
     while SystemClock.seconds < deadline {
       if let endpoint = try Endpoint.read(from: directory),
         endpoint.processIdentifier == coordinator.processIdentifier
