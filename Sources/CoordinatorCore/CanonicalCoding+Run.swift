@@ -29,12 +29,15 @@ extension CanonicalReader {
     return elements
   }
 
-  mutating func readIngestedRecord() throws(DecodingFailure) -> IngestedRecord {
-    IngestedRecord(
-      tag: try readTag(), digest: try readDigest(), payload: LookupTag(try readInteger()),
-      subject: try readOptional { (reader) throws(DecodingFailure) in
-        LookupTag(try reader.readInteger())
-      })
+  mutating func readSliceState() throws(DecodingFailure) -> SliceState {
+    SliceState(recordCount: Int(try readInteger(UInt32.self)), digest: try readDigest())
+  }
+
+  mutating func readSummaries() throws(DecodingFailure) -> [SliceSummary] {
+    try readArray { (reader) throws(DecodingFailure) in
+      SliceSummary(
+        location: try reader.readLocation(), contents: try reader.readSliceState())
+    }
   }
 
   mutating func readCommittedBlock() throws(DecodingFailure) -> CommittedBlock {
@@ -44,11 +47,13 @@ extension CanonicalReader {
       at: try readMilliseconds())
   }
 
+  /// A deletion's entry but for the slices, which a snapshot has in another place.
   mutating func readDeletionRequest() throws(DecodingFailure) -> AcceptedDeletion {
     AcceptedDeletion(
       number: try readInteger(),
       tags: try readArray { (reader) throws(DecodingFailure) in try reader.readTag() },
       commitments: try readArray { (reader) throws(DecodingFailure) in try reader.readDigest() },
+      slices: [],
       masked: try readArray { (reader) throws(DecodingFailure) in
         MaskedBlock(place: try reader.readSlot().place, commitment: try reader.readDigest())
       },
@@ -125,11 +130,14 @@ extension CanonicalWriter {
     write(work.finalLoss)
   }
 
-  mutating func write(_ record: IngestedRecord) {
-    write(record.tag.digest)
-    write(record.digest)
-    write(record.payload.value)
-    write(record.subject) { $0.write($1.value) }
+  mutating func write(_ slice: SliceState) {
+    write(UInt32(slice.recordCount))
+    write(slice.digest)
+  }
+
+  mutating func write(_ slice: SliceSummary) {
+    write(slice.location)
+    write(slice.contents)
   }
 
   mutating func write(_ block: CommittedBlock) {
@@ -142,6 +150,7 @@ extension CanonicalWriter {
     write(block.at)
   }
 
+  /// A deletion's entry but for the slices.
   mutating func write(_ request: AcceptedDeletion) {
     write(request.number)
     write(request.tags) { $0.write($1.digest) }

@@ -305,8 +305,10 @@ package enum DeletionOutcome: Equatable, Sendable {
 /// Bytes to remove: what deletions up to a number left behind.
 package struct PurgeOrder: Equatable, Sendable {
   package let throughDeletion: UInt64
-  /// Slices whose file must be rewritten with the retained records alone.
+  /// Slices that lost a record.
   package let slices: [SliceLocation]
+  /// The records' rows: to be overwritten, and the records' own bytes before them.
+  package let rows: [Int]
   /// Artifacts to remove, unless a block has come to name one again by then.
   package let artifacts: [Digest]
   /// Exports that hold one of the artifacts.

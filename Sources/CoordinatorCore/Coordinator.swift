@@ -9,6 +9,8 @@ import Unlearning
 /// socket or a file, so a simulator can run the very code that runs in production.
 package struct Coordinator: Sendable {
   package private(set) var state: RunState
+  /// Its live records; changed by deletions alone, and in step with `state`.
+  package private(set) var records: RecordIndex
   package private(set) var workers: [WorkerID: WorkerState] = [:]
   package internal(set) var leases = LeaseBook()
   package internal(set) var failures: [BlockKey: BlockFailures] = [:]
@@ -38,14 +40,17 @@ package struct Coordinator: Sendable {
   /// Takes over a run from its replayed state.
   ///
   /// - Parameters:
+  ///   - records: Made from this very state.
   ///   - auditShare: How many of the blocks committed from now on are trained a second time when a
   ///     worker has nothing else to do.
   ///   - checkpoints: Stages in the middle that an earlier process left; those of keys that are no
   ///     longer wanted are discarded in the first step.
   package init(
-    _ state: RunState, auditShare: Double = 0, checkpoints: [BlockKey: StageCheckpoint] = [:]
+    _ state: RunState, records: RecordIndex, auditShare: Double = 0,
+    checkpoints: [BlockKey: StageCheckpoint] = [:]
   ) {
     self.state = state
+    self.records = records
     self.auditShare = auditShare
     self.state.refreshKeys()
     queue = WorkQueue(shardCount: state.plan.shardCount)
@@ -74,9 +79,7 @@ package struct Coordinator: Sendable {
     case .committed(let block):
       for slot in state.plan.slots(sharing: block.slot) { queue.touchBlock(at: slot) }
     case .deleted(let deletion):
-      for tag in deletion.tags {
-        if let record = state.records[tag] { queue.touchBlocks(ofShard: record.location.shard) }
-      }
+      for slice in deletion.slices { queue.touchBlocks(ofShard: slice.location.shard) }
     case .quarantined(let key, _), .artifactLost(let key, _):
       if let block = state.blocks[key] { queue.touchBlocks(ofShard: block.slot.shard) }
     case .numericClassPinned, .trainingRequested, .ingested: queue.touchAll()
@@ -202,18 +205,18 @@ package struct Coordinator: Sendable {
         blocksMasked: first.masked.count)
     }
     if let expected = wish.expectedPlan,
-      state.deletionPlan(for: wish.tags).fingerprint != expected
+      deletionPlan(for: wish.tags).fingerprint != expected
     {
       return .planIsStale
     }
     let number = UInt64(state.deletions.count) + 1
-    let outcomes = outcomes(of: wish.tags, number: number) { state.records[$0] != nil }
+    let outcomes = outcomes(of: wish.tags, number: number) { records[$0] != nil }
     // In the order of the commitments, which says nothing about the order asked.
     let accepted = wish.tags.indices.filter { outcomes[$0] == .accepted(number) }
       .sorted { wish.commitments[$0] < wish.commitments[$1] }
     guard !accepted.isEmpty else { return .decided(outcomes, blocksMasked: 0) }
     let tags = accepted.map { wish.tags[$0] }
-    let masked = state.slotsMasked(byDeleting: tags).map { slot in
+    let masked = slotsMasked(byDeleting: tags).map { slot in
       MaskedBlock(
         place: slot.place,
         commitment: BlockCommitment.commitment(
@@ -224,7 +227,8 @@ package struct Coordinator: Sendable {
       .deleted(
         AcceptedDeletion(
           number: number, tags: tags, commitments: accepted.map { wish.commitments[$0] },
-          masked: masked, at: now.wall, due: wish.due, requestKey: wish.requestKey,
+          slices: records.remove(tags), masked: masked, at: now.wall, due: wish.due,
+          requestKey: wish.requestKey,
           requestFingerprint: wish.fingerprint)), in: &step)
     return .decided(outcomes, blocksMasked: masked.count)
   }
@@ -304,14 +308,16 @@ extension Coordinator {
       for path in purge.order.exports where state.copies[path] != nil {
         record(.copyRemoved(path: path, at: now.wall), in: &step)
       }
+      records.forgetErased(purge.order.rows.count)
       self.purge = nil
     }
-    guard purge == nil, !state.slicesToPurge.isEmpty || !state.artifactsToPurge.isEmpty else {
-      return
-    }
+    guard purge == nil,
+      !state.slicesToPurge.isEmpty || !state.artifactsToPurge.isEmpty || !records.condemned.isEmpty
+    else { return }
     let order = PurgeOrder(
       throughDeletion: UInt64(state.deletions.count),
       slices: state.slicesToPurge.sorted(),
+      rows: records.condemned,
       artifacts: state.artifactsToPurge.sorted(),
       exports: state.copies.values.filter { copy in
         copy.kind == .export && copy.artifacts.contains { state.artifactUses[$0] == nil }

@@ -10,6 +10,8 @@ package struct AcceptedDeletion: Equatable, Sendable {
   package var tags: [RecordTag]
   /// Salted commitments to their ids, in the same order.
   package var commitments: [Digest]
+  /// What the slices that lose a record come to, ascending.
+  package var slices: [SliceSummary]
   /// Blocks that stop serving.
   package var masked: [MaskedBlock]
   package var at: Milliseconds
@@ -21,12 +23,14 @@ package struct AcceptedDeletion: Equatable, Sendable {
   package var requestFingerprint: Digest
 
   package init(
-    number: UInt64, tags: [RecordTag], commitments: [Digest], masked: [MaskedBlock],
-    at: Milliseconds, due: Milliseconds, requestKey: Digest?, requestFingerprint: Digest
+    number: UInt64, tags: [RecordTag], commitments: [Digest], slices: [SliceSummary],
+    masked: [MaskedBlock], at: Milliseconds, due: Milliseconds, requestKey: Digest?,
+    requestFingerprint: Digest
   ) {
     self.number = number
     self.tags = tags
     self.commitments = commitments
+    self.slices = slices
     self.masked = masked
     self.at = at
     self.due = due

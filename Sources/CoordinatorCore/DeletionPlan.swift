@@ -24,11 +24,11 @@ package struct DeletionPlan: Equatable, Sendable {
   package let fingerprint: Digest
 }
 
-extension RunState {
+extension Coordinator {
   /// The slots that would lose a trained block, parents first.
-  package func slotsMasked(byDeleting tags: [RecordTag]) -> [BlockSlot] {
-    plan.slots(dependingOn: Set(tags.compactMap { records[$0]?.location }).sorted())
-      .filter { block(at: $0) != nil }
+  func slotsMasked(byDeleting tags: [RecordTag]) -> [BlockSlot] {
+    state.plan.slots(dependingOn: Set(tags.compactMap { records[$0]?.location }).sorted())
+      .filter { state.block(at: $0) != nil }
   }
 
   /// The effect of deleting these records; tags that are not live add nothing.
@@ -37,31 +37,32 @@ extension RunState {
     for tag in tags {
       if let record = records[tag] { gone[record.location, default: []].insert(tag) }
     }
+    let plan = state.plan
     let locations = gone.keys.sorted()
     let dependent = plan.slots(dependingOn: locations)
     let masked = slotsMasked(byDeleting: tags)
     let lost = Set(dependent)
     let shards = Set(locations.map(\.shard)).sorted().map { shard in
       let after = plan.sequences.indices.map { sequence in
-        let depth = self.depth(shard: shard, sequence: sequence)
+        let depth = state.depth(shard: shard, sequence: sequence)
         return (1...plan.sliceCount).first {
           $0 > depth || lost.contains(BlockSlot(shard: shard, sequence: sequence, stage: $0))
         }.map { $0 - 1 } ?? plan.sliceCount
       }
       return DeletionPlan.Shard(
-        shard: shard, depthBefore: servedPrefix(shard: shard)?.depth ?? 0,
+        shard: shard, depthBefore: state.servedPrefix(shard: shard)?.depth ?? 0,
         depthAfter: after.max() ?? 0)
     }
     var examples: [BlockSlot: Int] = [:]
     var stagePasses = 0
     for slot in masked {
       let read = plan.slicesRead(by: slot)
-      stagePasses += read.count * run.recipe.epochs
+      stagePasses += read.count * state.run.recipe.epochs
       examples[slot] =
-        run.recipe.epochs
+        state.run.recipe.epochs
         * read.reduce(0) { sum, slice in
           let location = SliceLocation(shard: slot.shard, slice: slice)
-          return sum + slices[slot.shard][slice].recordCount - (gone[location]?.count ?? 0)
+          return sum + state.slices[slot.shard][slice].recordCount - (gone[location]?.count ?? 0)
         }
     }
     var writer = CanonicalWriter()
@@ -69,7 +70,7 @@ extension RunState {
     writer.write(gone.values.flatMap { $0 }.sorted()) { $0.write($1.digest) }
     writer.write(dependent) { writer, slot in
       writer.write(slot)
-      writer.write(block(at: slot)) { $0.write($1.key.digest) }
+      writer.write(state.block(at: slot)) { $0.write($1.key.digest) }
     }
     return DeletionPlan(
       locations: locations, maskedSlots: masked, shards: shards, stagePasses: stagePasses,

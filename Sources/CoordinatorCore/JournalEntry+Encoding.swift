@@ -11,13 +11,8 @@ extension JournalEntry {
       writer.write(UInt8(1))
       run.encode(into: &writer)
     case .ingested(let slices):
-      writer.write(UInt8(2))
-      writer.write(slices) { writer, slice in
-        writer.write(slice.location)
-        writer.write(slice.records) {
-          $0.write($1)
-        }
-      }
+      writer.write(UInt8(17))
+      writer.write(slices) { $0.write($1) }
     case .started(let term, let at):
       writer.write(UInt8(3))
       writer.write(term)
@@ -32,8 +27,9 @@ extension JournalEntry {
       writer.write(UInt8(6))
       writer.write(block)
     case .deleted(let request):
-      writer.write(UInt8(7))
+      writer.write(UInt8(18))
       writer.write(request)
+      writer.write(request.slices) { $0.write($1) }
     case .purged(let throughDeletion, let slices, let artifacts, let at):
       writer.write(UInt8(8))
       writer.write(throughDeletion)
@@ -80,20 +76,10 @@ extension JournalEntry {
     var reader = CanonicalReader(bytes)
     switch try reader.readInteger(UInt8.self) {
     case 1: self = .created(try RunDescription(from: &reader))
-    case 2:
-      self = .ingested(
-        try reader.readArray { (reader) throws(DecodingFailure) in
-          IngestedSlice(
-            location: try reader.readLocation(),
-            records: try reader.readArray { (reader) throws(DecodingFailure) in
-              try reader.readIngestedRecord()
-            })
-        })
     case 3: self = .started(term: try reader.readInteger(), at: try reader.readMilliseconds())
     case 4: self = .numericClassPinned(try reader.readString())
     case 5: self = .trainingRequested(at: try reader.readMilliseconds())
     case 6: self = .committed(try reader.readCommittedBlock())
-    case 7: self = .deleted(try reader.readDeletionRequest())
     case 8:
       self = .purged(
         throughDeletion: try reader.readInteger(),
@@ -122,7 +108,13 @@ extension JournalEntry {
     case 16:
       self = .restored(
         lostEntries: try reader.readInteger(), at: try reader.readMilliseconds())
-    default: throw .invalid(what: "journal entry type", atByte: 0)
+    case 17: self = .ingested(try reader.readSummaries())
+    case 18:
+      var request = try reader.readDeletionRequest()
+      request.slices = try reader.readSummaries()
+      self = .deleted(request)
+    // Types 2 and 7 listed every record; no build writes or reads them any more.
+    default: throw .invalid(what: "type of a journal entry", atByte: 0)
     }
     try reader.finish()
   }

@@ -20,8 +20,8 @@ package struct RecordTag: Hashable, Comparable, Sendable {
 /// A durable fact. State changes only by applying entries, so recovery runs the same code as work.
 package enum JournalEntry: Equatable, Sendable {
   case created(RunDescription)
-  /// The records of every slice; their bytes stand in the slice files.
-  case ingested([IngestedSlice])
+  /// What every slice holds; the records stand in the slice files and in the record table.
+  case ingested([SliceSummary])
   /// A coordinator process took over; its lease epochs begin with `term`.
   case started(term: UInt32, at: Milliseconds)
   case numericClassPinned(String)
@@ -51,6 +51,18 @@ package enum JournalEntry: Equatable, Sendable {
   case restored(lostEntries: UInt64, at: Milliseconds)
 }
 
+/// A slice and what block keys know of it.
+package struct SliceSummary: Equatable, Sendable {
+  package var location: SliceLocation
+  package var contents: SliceState
+
+  package init(location: SliceLocation, contents: SliceState) {
+    self.location = location
+    self.contents = contents
+  }
+}
+
+/// The records of a slice, as the record table knows them.
 package struct IngestedSlice: Equatable, Sendable {
   package var location: SliceLocation
   package var records: [IngestedRecord]
@@ -59,8 +71,13 @@ package struct IngestedSlice: Equatable, Sendable {
     self.location = location
     self.records = records
   }
+
+  package var summary: SliceSummary {
+    SliceSummary(location: location, contents: SliceState(records.map(\.digest)))
+  }
 }
 
+/// What the run knows of a record.
 package struct IngestedRecord: Equatable, Sendable {
   package var tag: RecordTag
   package var digest: Digest

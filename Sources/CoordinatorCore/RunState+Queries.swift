@@ -57,11 +57,6 @@ extension RunState {
     }
   }
 
-  /// Slots whose blocks depend on a live record.
-  package func slots(dependingOn tag: RecordTag) -> [BlockSlot] {
-    records[tag].map { plan.slots(dependingOn: $0.location) } ?? []
-  }
-
   /// Slots that have an expected key but no block.
   package var untrainedSlots: [BlockSlot] {
     expectedKeys.keys.filter { block(at: $0) == nil }.sorted()

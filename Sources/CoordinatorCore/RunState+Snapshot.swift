@@ -10,18 +10,14 @@ extension RunState {
   /// computed again, so that a snapshot cannot say two things.
   package var encoded: [UInt8] {
     var writer = CanonicalWriter()
-    writer.write("lethe-run-state-1")
+    writer.write("lethe-run-state-2")
     run.encode(into: &writer)
     writer.write(term)
     writer.write(numericClass) { $0.write($1) }
     writer.write(isTrainingRequested)
     writer.write(repairRequestedAt) { $0.write($1) }
-    writer.write(records.tags.sorted()) { writer, tag in
-      let record = records[tag]!
-      writer.write(record.location)
-      writer.write(
-        IngestedRecord(
-          tag: tag, digest: record.digest, payload: record.payload, subject: record.subject))
+    writer.write(locations) { writer, location in
+      writer.write(slices[location.shard][location.slice])
     }
     writer.write(deletions) { writer, deletion in
       writer.write(deletion.request)
@@ -71,8 +67,8 @@ extension RunState {
   /// Reads back what `encoded` wrote, and nothing else; keys are refreshed.
   package init(encoded bytes: [UInt8]) throws {
     var reader = CanonicalReader(bytes)
-    guard try reader.readString() == "lethe-run-state-1" else {
-      throw DecodingFailure.invalid(what: "snapshot format", atByte: 0)
+    guard try reader.readString() == "lethe-run-state-2" else {
+      throw DecodingFailure.invalid(what: "format of a snapshot", atByte: 0)
     }
     try self.init(RunDescription(from: &reader))
     term = try reader.readInteger()
@@ -83,7 +79,7 @@ extension RunState {
     repairRequestedAt = try reader.readOptional { (reader) throws(DecodingFailure) in
       try reader.readMilliseconds()
     }
-    try readRecords(&reader)
+    try readSlices(&reader)
     try readDeletions(&reader)
     try readLedger(&reader)
     try readBlocks(&reader)
@@ -97,23 +93,15 @@ extension RunState {
     refreshKeys()
   }
 
-  private mutating func readRecords(_ reader: inout CanonicalReader) throws(DecodingFailure) {
-    let listed = try reader.readAscending(
-      by: { $0.1.tag },
-      each: { (reader) throws(DecodingFailure) in
-        (try readPlace(&reader), try reader.readIngestedRecord())
-      })
-    var digests: [SliceLocation: [Digest]] = [:]
-    for (location, record) in listed {
-      records.insert(
-        record.tag,
-        LiveRecord(
-          location: location, digest: record.digest, payload: record.payload,
-          subject: record.subject))
-      digests[location, default: []].append(record.digest)
+  private mutating func readSlices(_ reader: inout CanonicalReader) throws(DecodingFailure) {
+    let contents = try reader.readArray { (reader) throws(DecodingFailure) in
+      try reader.readSliceState()
     }
-    records.indexDuplicates()
-    for (location, present) in digests { fill(location, with: present) }
+    let locations = locations
+    guard contents.count == locations.count else { throw .invalid(what: "slices", atByte: 0) }
+    for (location, contents) in zip(locations, contents) {
+      fill(SliceSummary(location: location, contents: contents))
+    }
   }
 
   /// A location inside this run's plan.
@@ -167,7 +155,7 @@ extension RunState {
         throw .invalid(what: "number of a deletion", atByte: 0)
       }
       for tag in deletion.tags {
-        guard records[tag] == nil else { throw .invalid(what: "deleted record", atByte: 0) }
+        guard deletedTags[tag] == nil else { throw .invalid(what: "deleted record", atByte: 0) }
         deletedTags[tag] = deletion.number
       }
       if let key = deletion.requestKey { requests[key] = deletion.number }
@@ -245,10 +233,11 @@ extension RunState {
 }
 
 extension Deletion {
-  /// The part of a deletion that its journal entry held.
+  /// The part of a deletion that its journal entry held; the slices' digests are not kept, as the
+  /// next deletion makes them those of a record that is gone.
   var request: AcceptedDeletion {
     AcceptedDeletion(
-      number: number, tags: tags, commitments: commitments, masked: masked, at: acceptedAt,
-      due: due, requestKey: requestKey, requestFingerprint: requestFingerprint)
+      number: number, tags: tags, commitments: commitments, slices: [], masked: masked,
+      at: acceptedAt, due: due, requestKey: requestKey, requestFingerprint: requestFingerprint)
   }
 }

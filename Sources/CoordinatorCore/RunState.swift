@@ -9,7 +9,7 @@ import Unlearning
 ///   alone, every slot that depends on the record's slice;
 /// - after `refreshKeys`, `expectedKeys` holds for every slot the key computed from the records
 ///   retained now, and `block(at:)` gives a block only if it was trained under that very key;
-/// - a tag is live or deleted, never both.
+/// - it names no live record: those are in the `RecordIndex`, which every start holds against it.
 package struct RunState: Equatable, Sendable {
   package let run: RunDescription
   package let plan: RunPlan
@@ -21,9 +21,9 @@ package struct RunState: Equatable, Sendable {
   /// Latest time someone asked for training or repair by hand.
   package internal(set) var repairRequestedAt: Milliseconds?
 
-  package internal(set) var records = RecordIndex()
   /// Slices by shard and slice.
   package internal(set) var slices: [[SliceState]]
+  /// Tags of deleted records, with the deletion's number; for ever.
   package internal(set) var deletedTags: [RecordTag: UInt64] = [:]
   /// Deletions in order; deletion n is element n − 1.
   package internal(set) var deletions: [Deletion] = []
@@ -62,7 +62,7 @@ package struct RunState: Equatable, Sendable {
     plan = try run.plan()
     recipeDigest = LineageDigest.recipe(run.recipe)
     slices = Array(
-      repeating: Array(repeating: SliceState(), count: plan.sliceCount), count: plan.shardCount)
+      repeating: Array(repeating: SliceState([]), count: plan.sliceCount), count: plan.shardCount)
     staleSlices = Set(locations)
   }
 
@@ -73,6 +73,10 @@ package struct RunState: Equatable, Sendable {
     }
   }
 
+  package var recordCount: Int {
+    slices.reduce(0) { $0 + $1.reduce(0) { $0 + $1.recordCount } }
+  }
+
   /// Changes state by one durable fact; recovery calls it with entries read back.
   ///
   /// Keys are left stale, so that replaying many entries computes each key once: whoever looks at
@@ -80,7 +84,7 @@ package struct RunState: Equatable, Sendable {
   package mutating func apply(_ entry: JournalEntry) {
     switch entry {
     case .created: preconditionFailure("a run is created once, as its journal's first entry")
-    case .ingested(let ingested): ingest(ingested)
+    case .ingested(let slices): for slice in slices { fill(slice) }
     case .started(let term, _): self.term = term
     case .numericClassPinned(let description):
       numericClass = description
@@ -123,24 +127,10 @@ package struct RunState: Equatable, Sendable {
 
   package func deletion(_ number: UInt64) -> Deletion { deletions[Int(number) - 1] }
 
-  private mutating func ingest(_ ingested: [IngestedSlice]) {
-    for slice in ingested {
-      for record in slice.records {
-        records.insert(
-          record.tag,
-          LiveRecord(
-            location: slice.location, digest: record.digest, payload: record.payload,
-            subject: record.subject))
-      }
-      fill(slice.location, with: slice.records.map(\.digest))
-    }
-    records.indexDuplicates()
-  }
-
-  /// Says which records a slice has.
-  mutating func fill(_ location: SliceLocation, with digests: [Digest]) {
-    slices[location.shard][location.slice] = SliceState(digests)
-    staleSlices.insert(location)
+  /// Says what a slice holds from now on.
+  mutating func fill(_ slice: SliceSummary) {
+    slices[slice.location.shard][slice.location.slice] = slice.contents
+    staleSlices.insert(slice.location)
   }
 
   private mutating func commit(_ block: CommittedBlock) {
@@ -156,17 +146,9 @@ package struct RunState: Equatable, Sendable {
   }
 
   private mutating func delete(_ request: AcceptedDeletion) {
-    var digests: [SliceLocation: [Digest]] = [:]
-    for tag in request.tags {
-      guard let record = records.remove(tag) else { continue }
-      digests[record.location, default: []].append(record.digest)
-      deletedTags[tag] = request.number
-    }
-    for (location, gone) in digests {
-      slices[location.shard][location.slice].remove(gone)
-      staleSlices.insert(location)
-    }
-    let locations = digests.keys.sorted()
+    for tag in request.tags { deletedTags[tag] = request.number }
+    for slice in request.slices { fill(slice) }
+    let locations = request.slices.map(\.location)
     for slot in plan.slots(dependingOn: locations) where standing[slot] != nil {
       mask(slot, at: request.at)
     }
@@ -219,38 +201,21 @@ package struct RunState: Equatable, Sendable {
   }
 }
 
-/// What a slice's block keys are made from.
+/// What block keys know of a slice.
 package struct SliceState: Equatable, Sendable {
-  /// Digests of the records it once had, ascending; the tree says which are left.
-  private var digests: [Digest]
-  private var tree: SliceTree
+  package let recordCount: Int
+  /// The slice's part in block keys: covers exactly the records it has.
+  package let digest: Digest
 
-  init(_ digests: [Digest] = []) {
-    let digests = digests.sorted()
-    self.digests = digests
-    tree = SliceTree(placeCount: digests.count) { digests[$0] }
+  package init(recordCount: Int, digest: Digest) {
+    self.recordCount = recordCount
+    self.digest = digest
   }
 
-  package var recordCount: Int { tree.recordCount }
-  /// The slice's part in block keys.
-  package var digest: Digest { tree.digest }
-
-  /// - Precondition: they are there; two records never share a digest, as it covers the id.
-  mutating func remove(_ gone: [Digest]) {
-    tree.remove(gone.map(place).sorted()) { [digests] in digests[$0] }
+  package init(_ recordDigests: [Digest] = []) {
+    self.init(
+      recordCount: recordDigests.count, digest: LineageDigest.slice(recordDigests: recordDigests))
   }
-
-  private func place(of digest: Digest) -> Int {
-    var (low, high) = (0, digests.count)
-    while low < high {
-      let middle = (low + high) / 2
-      if digests[middle] < digest { low = middle + 1 } else { high = middle }
-    }
-    return low
-  }
-
-  /// Equal where the same records are left, whatever was there before.
-  package static func == (left: Self, right: Self) -> Bool { left.digest == right.digest }
 }
 
 /// Why a block was taken out of service other than by a deletion.

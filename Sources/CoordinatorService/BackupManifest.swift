@@ -28,7 +28,7 @@ package struct BackupManifest: Codable, Sendable {
   package var ledgerRoot: String
   package var files: [File]
 
-  static let currentFormat = "lethe-backup-1"
+  static let currentFormat = "lethe-backup-2"
   static let name = "manifest.json"
 
   /// Reads a manifest and checks every file it names.

@@ -33,13 +33,10 @@ extension CoordinatorService {
   private func writeBackup(_ path: String) throws -> BackupReport {
     let (state, sequence) = loop.view { ($0.coordinator.state, $0.sequence) }
     var writer = try BackupWriter(path)
-    for shard in state.slices.indices {
-      for slice in state.slices[shard].indices {
-        let location = SliceLocation(shard: shard, slice: slice)
-        let name = SliceStore.name(of: location, state.slices[shard][slice].digest)
-        let records = try directory.liveRecords(location, state)
-        try writer.write(SliceStore.encode(records), to: "slices/\(name)")
-      }
+    for location in state.locations {
+      let records = try directory.liveRecords(location, state)
+      try writer.write(
+        SliceStore.encode(records), to: "slices/\(SliceStore.name(of: location))")
     }
     for digest in state.artifactUses.keys.sorted() {
       try writer.write(
@@ -58,7 +55,7 @@ extension CoordinatorService {
         run: state.run.name, journalSequence: sequence,
         ledgerSize: head.size, ledgerRoot: head.root.hex, files: writer.files))
     return BackupReport(
-      path: path, journalSequence: sequence, ledgerSize: head.size, records: state.records.count,
+      path: path, journalSequence: sequence, ledgerSize: head.size, records: state.recordCount,
       files: writer.files.count, bytes: writer.files.reduce(0) { $0 + $1.bytes })
   }
 

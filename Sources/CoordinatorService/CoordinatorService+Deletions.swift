@@ -34,7 +34,7 @@ extension CoordinatorService {
     let valid = selection.ids.compactMap { $0 }
     let tags = valid.map(directory.tag)
     let duplicates = loop.inspect { coordinator in
-      tags.map { coordinator.state.records.duplicates(of: $0).count }
+      tags.map { coordinator.records.duplicates(of: $0).count }
     }
     let salt = Digest(SystemRandom.bytes(count: Digest.byteCount))!
     let due = (policy ?? deadline).due(acceptedAt: SystemClock.wallMilliseconds)
@@ -96,9 +96,8 @@ extension CoordinatorService {
     let selection = try select(request)
     let tags = selection.ids.map { $0.map(directory.tag) }
     return loop.inspect { coordinator in
-      let state = coordinator.state
-      let plan = state.deletionPlan(for: tags.compactMap { $0 })
-      let isLive = tags.map { $0.map { state.records[$0] != nil } ?? false }
+      let plan = coordinator.deletionPlan(for: tags.compactMap { $0 })
+      let isLive = tags.map { $0.map { coordinator.records[$0] != nil } ?? false }
       func texts(_ live: Bool) -> [String] {
         zip(selection.texts, isLive).filter { $0.1 == live }.map(\.0)
       }
@@ -120,7 +119,7 @@ extension CoordinatorService {
         throw APIFailure(400, "the subject is empty, too long or holds control characters")
       }
       let tag = directory.subjectTag(subject)
-      let tags = loop.inspect { $0.state.records.tags(ofSubject: tag) }
+      let tags = loop.inspect { $0.records.tags(ofSubject: tag) }
       try add(tags, to: &selection) { $0.subject == subject }
     }
     if request.duplicates == true {
@@ -128,8 +127,8 @@ extension CoordinatorService {
       let tags = loop.inspect { coordinator in
         (
           named.reduce(into: Set<RecordTag>()) {
-            $0.formUnion(coordinator.state.records.duplicates(of: $1))
-          }, named.filter { coordinator.state.records[$0] != nil }
+            $0.formUnion(coordinator.records.duplicates(of: $1))
+          }, named.filter { coordinator.records[$0] != nil }
         )
       }
       var payloads: Set<Digest> = []
@@ -162,13 +161,16 @@ extension CoordinatorService {
 
   /// Reads the records behind tags from their slices' files.
   private func visit(_ tags: Set<RecordTag>, _ body: (Record) -> Void) throws {
-    let locations = loop.inspect { coordinator in
-      Set(tags.compactMap { coordinator.state.records[$0]?.location }).sorted()
-    }
     try directory.readers.reading {
-      for location in locations {
-        for record in try directory.readSlice(location)
-        where tags.contains(directory.tag(record.id)) { body(record) }
+      let records = loop.inspect { coordinator in tags.compactMap { coordinator.records[$0] } }
+      let slices = Dictionary(grouping: records, by: \.location).sorted { $0.key < $1.key }
+      for (location, records) in slices {
+        let places = records.compactMap { table.place(ofRow: $0.row) }
+        do throws(SliceError) {
+          for record in try directory.slices.read(location, at: places) { body(record) }
+        } catch {
+          throw ServiceError(error)
+        }
       }
     }
   }

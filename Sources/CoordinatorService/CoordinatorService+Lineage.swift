@@ -6,11 +6,26 @@ import Storage
 import Unlearning
 
 extension CoordinatorService {
-  /// The coordinator now, or its state right after an earlier journal entry.
+  /// Asks the coordinator as it is now, in the loop: a copy taken out of it would have to be made
+  /// whole at the next change.
+  func ask<Answer: Sendable>(
+    _ question: @escaping @Sendable (Coordinator) throws -> Answer
+  ) throws -> Answer {
+    try loop.inspect { coordinator in Result { try question(coordinator) } }.get()
+  }
+
+  /// Asks it as it is now, or as it was right after an earlier journal entry.
+  private func ask<Answer: Sendable>(
+    at sequence: UInt64?, _ question: @escaping @Sendable (Coordinator) throws -> Answer
+  ) throws -> Answer {
+    guard let sequence else { return try ask(question) }
+    return try question(try coordinator(at: sequence))
+  }
+
+  /// The coordinator right after an earlier journal entry, but for its records, which are today's.
   ///
   /// State is what applying entries gives, so the past is one replay away.
-  private func coordinator(at sequence: UInt64?) throws -> Coordinator {
-    guard let sequence else { return loop.inspect { coordinator in coordinator } }
+  private func coordinator(at sequence: UInt64) throws -> Coordinator {
     let newest = loop.view { $0.sequence }
     guard sequence <= newest else {
       throw APIFailure(400, "the journal ends at \(newest)", try: "give a smaller sequence")
@@ -22,29 +37,39 @@ extension CoordinatorService {
         410, "entries before \(first) are gone: they described records deleted since",
         try: "ask about \(first - 1) or later")
     }
-    return Coordinator(
-      try RunState(
-        replaying: contents.snapshot?.bytes,
-        Array(contents.payloads.prefix(Int(sequence + 1 - first)))))
+    let state = try RunState(
+      replaying: contents.snapshot?.bytes,
+      Array(contents.payloads.prefix(Int(sequence + 1 - first))))
+    return Coordinator(state, records: loop.inspect { $0.records })
   }
 
   func recordLineage(id text: String, at sequence: UInt64?) throws -> RecordLineage {
     guard let id = try? RecordID(text) else {
       throw APIFailure(400, "the id is empty, too long or holds control characters")
     }
-    let state = try coordinator(at: sequence).state
     let tag = directory.tag(id)
-    guard let record = state.records[tag] else {
-      let word = state.deletedTags[tag] == nil ? "unknown" : "deleted"
-      return RecordLineage(state: word, shard: nil, slice: nil, blocks: [])
+    // Whoever was deleted after an earlier moment was live then.
+    let isKnown = loop.inspect { $0.records[tag] != nil || $0.state.deletedTags[tag] != nil }
+    return try ask(at: sequence) { coordinator in
+      let state = coordinator.state
+      guard isKnown, state.deletedTags[tag] == nil else {
+        let word = state.deletedTags[tag] == nil ? "unknown" : "deleted"
+        return RecordLineage(state: word, shard: nil, slice: nil, blocks: [])
+      }
+      let location = Partition(key: state.run.partitionKey, plan: state.plan)
+        .location(ofRecordID: id.bytes)
+      return RecordLineage(
+        state: "live", shard: location.shard, slice: location.slice,
+        blocks: state.plan.slots(dependingOn: location)
+          .compactMap { state.block(at: $0)?.key.description })
     }
-    let keys = state.slots(dependingOn: tag).compactMap { state.block(at: $0)?.key.description }
-    return RecordLineage(
-      state: "live", shard: record.location.shard, slice: record.location.slice, blocks: keys)
   }
 
   func shardLineage(_ text: String, at sequence: UInt64?) throws -> ShardLineage {
-    let coordinator = try coordinator(at: sequence)
+    try ask(at: sequence) { try self.shardLineage(text, $0) }
+  }
+
+  private func shardLineage(_ text: String, _ coordinator: Coordinator) throws -> ShardLineage {
     let state = coordinator.state
     guard let shard = Int(text), (0..<state.plan.shardCount).contains(shard) else {
       throw APIFailure(
@@ -102,7 +127,10 @@ extension CoordinatorService {
   }
 
   func blockLineage(_ text: String, at sequence: UInt64?) throws -> BlockLineage {
-    let coordinator = try coordinator(at: sequence)
+    try ask(at: sequence) { try self.blockLineage(text, $0) }
+  }
+
+  private func blockLineage(_ text: String, _ coordinator: Coordinator) throws -> BlockLineage {
     let state = coordinator.state
     let slot = try slot(keyPrefix: text, state)
     let key = state.expectedKeys[slot]!
@@ -148,7 +176,7 @@ extension CoordinatorService {
         if reason != .training { waiting[reason?.word ?? "queued", default: 0] += 1 }
       }
       var status = RunStatus(
-        run: state.run.name, journalSequence: sequence, records: state.records.count,
+        run: state.run.name, journalSequence: sequence, records: state.recordCount,
         deleted: state.deletedTags.count, blocks: slots.count,
         blocksTrained: slots.count { state.block(at: $0) != nil },
         blocksMasked: state.maskedSince.count, blocksTraining: coordinator.leases.count,

@@ -12,16 +12,14 @@ extension CoordinatorService {
   func purge(_ order: PurgeOrder) {
     while true {
       do {
-        for location in order.slices {
-          // By the newest state: records deleted since the order go too.
-          try directory.slices.write(try liveRecords(location), to: location)
-        }
-        // Whoever read the old files may still hold what was in them.
+        // Whoever reads may look at rows that are about to go, or hold what was in the files.
+        directory.readers.waitForCurrent()
+        try directory.slices.erase(order.rows, of: table)
         directory.readers.waitForCurrent()
         try removeArtifacts(order.artifacts)
         try removeCheckpoints()
         for path in order.exports { try removeExport(path) }
-        // The journal's older segments still know the digests of what was deleted; a snapshot of
+        // The journal's older segments still know the slices' digests from before; a snapshot of
         // the present takes their place.
         try snapshot()
         return loop.post(.purgeFinished(throughDeletion: order.throughDeletion))
@@ -29,17 +27,6 @@ extension CoordinatorService {
         log.write("purge_failed", "\(error); trying again")
       }
       SystemClock.sleep(seconds: 5)
-    }
-  }
-
-  /// The records of a slice that are part of the run now.
-  private func liveRecords(_ location: SliceLocation) throws -> [Record] {
-    try directory.liveRecords(location) { tags in
-      loop.inspect { coordinator in
-        RunDirectory.LiveSlice(
-          digests: tags.map { coordinator.state.records[$0]?.digest },
-          recordCount: coordinator.state.slices[location.shard][location.slice].recordCount)
-      }
     }
   }
 

@@ -18,15 +18,10 @@ extension CoordinatorService {
     var recomputed: [BlockSlot: BlockKey] = [:]
     do {
       var fresh = try RunState(state.run)
-      var slices: [IngestedSlice] = []
-      for shard in state.slices.indices {
-        for slice in state.slices[shard].indices {
-          let location = SliceLocation(shard: shard, slice: slice)
-          let records = try directory.readSlice(location)
-            .filter { state.deletedTags[directory.tag($0.id)] == nil }
-          slices.append(
-            IngestedSlice(location: location, records: records.map(directory.ingested)))
-        }
+      let slices = try state.locations.map { location in
+        let records = try directory.readSlice(location)
+          .filter { state.deletedTags[directory.tag($0.id)] == nil }
+        return SliceSummary(location: location, contents: SliceState(records.map(\.digest)))
       }
       fresh.apply(.ingested(slices))
       if let numericClass = state.numericClass { fresh.apply(.numericClassPinned(numericClass)) }
@@ -72,7 +67,10 @@ extension CoordinatorService {
 
   /// Why a slot's block has been trained more than once, field by field of its key.
   func history(of text: String) throws -> BlockHistory {
-    let coordinator = loop.inspect { $0 }
+    try ask { try self.history(of: text, $0) }
+  }
+
+  private func history(of text: String, _ coordinator: Coordinator) throws -> BlockHistory {
     let state = coordinator.state
     let slot = try slot(text, state)
     let (word, reason) = stateWords(slot, coordinator)

@@ -172,13 +172,8 @@ extension CoordinatorService {
     }
     guard isKnown else { return changed }
     do {
-      let records = try directory.liveRecords(location, digest: reference.digest) { tags in
-        loop.inspect { coordinator in
-          let slice = coordinator.state.slices[location.shard][location.slice]
-          return RunDirectory.LiveSlice(
-            digests: tags.map { coordinator.state.records[$0]?.digest },
-            recordCount: slice.recordCount)
-        }
+      let records = try directory.liveRecords(location, table) {
+        loop.inspect { $0.records.presence(of: location) }
       }
       // A deletion may have come in between: only what the lease names may leave.
       guard LineageDigest.slice(recordDigests: records.map(\.digest)) == reference.digest else {

@@ -13,6 +13,8 @@ import WireFormat
 /// read and store for them (`WorkLanes`), and one answers each HTTP request.
 package final class CoordinatorService: Sendable {
   let directory: RunDirectory
+  /// What is known of every record, live or waiting for its purge.
+  let table: RecordTable
   let loop: CoordinatorLoop
   let log = Log(component: "coordinator")
   private let workerListener: TCPListener
@@ -52,6 +54,7 @@ package final class CoordinatorService: Sendable {
       maximumWorkers: try file.maximumWorkers(),
       descriptorLimit: SystemProcess.raiseDescriptorLimit())
     directory = run.directory
+    table = run.records.table
     intake = ArtifactIntake(run.directory.artifacts, log: log)
     recipe = run.state.run.recipe
     backbone = run.state.run.backbone
@@ -76,7 +79,8 @@ package final class CoordinatorService: Sendable {
     ) { try HTTPServer($0) }
     loop = CoordinatorLoop(saltPath: directory.saltPath, log: log)
     let coordinator = Coordinator(
-      run.state, auditShare: try file.auditShare(), checkpoints: directory.checkpoints.all)
+      run.state, records: run.records, auditShare: try file.auditShare(),
+      checkpoints: directory.checkpoints.all)
     // Opened for this loop alone; nobody else has them.
     nonisolated(unsafe) let (journal, salts) = (run.journal, run.salts)
     let (server, decisions) = (httpServer, decisions)

@@ -69,7 +69,7 @@ package struct Restoration: Sendable {
     }
     return Report(
       directory: directory, source: surviving == nil ? "backup" : "journal",
-      records: state.records.count, recordsLeftOut: leftOut, blocks: state.blocks.count,
+      records: state.recordCount, recordsLeftOut: leftOut, blocks: state.blocks.count,
       blocksToRetrain: missing, ledgerSize: state.ledger.head.size, ledgerEntriesLost: lost)
   }
 
@@ -168,15 +168,26 @@ package struct Restoration: Sendable {
   ) throws -> Int {
     let saved = try SliceStore("\(backup)/slices")
     var leftOut = 0
-    for shard in state.slices.indices {
-      for slice in state.slices[shard].indices {
-        let location = SliceLocation(shard: shard, slice: slice)
-        let records = try saved.read(location)
-        let live = records.filter { state.records[run.tag($0.id)]?.digest == $0.digest }
-        leftOut += records.count - live.count
-        try run.slices.write(live, to: location)
+    var writer = try run.recordWriter(state.plan)
+    for location in state.locations {
+      let records: [Record]
+      do throws(SliceError) {
+        records = try saved.read(location)
+      } catch {
+        throw ServiceError(error)
+      }
+      let live = records.filter { state.deletedTags[run.tag($0.id)] == nil }
+      leftOut += records.count - live.count
+      let expected = state.slices[location.shard][location.slice]
+      guard try writer.write(live, describe: run.ingested).contents == expected else {
+        throw ServiceError(
+          .badData,
+          "slice \(location.slice) of shard \(location.shard) in the backup has not the "
+            + "\(expected.recordCount) records that the run should have",
+          try: "use another backup of this run")
       }
     }
+    try writer.finish()
     for file in manifest.files where file.path.hasPrefix("artifacts/") {
       let bytes = try FileSystem.read("\(backup)/\(file.path)")
       if state.artifactUses[SHA256.hash(bytes)] != nil { _ = try run.artifacts.put(bytes) }

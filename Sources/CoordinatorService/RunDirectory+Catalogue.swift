@@ -23,16 +23,18 @@ struct FileListing: Sendable {
 extension RunDirectory {
   /// Every file in the run's directory and the journal's folders that the state does not explain.
   ///
-  /// The catalogue is the state itself: slices, artifacts and checkpoints follow from what is live
-  /// or waits for its purge; the rest has fixed names. So a file cannot hold record bytes without a
-  /// deletion knowing where to look for them.
+  /// The catalogue is the state itself: artifacts and checkpoints follow from what is live or waits
+  /// for its purge; slices and the rest have fixed names. So a file cannot hold record bytes
+  /// without a deletion knowing where to look for them.
   ///
   /// - Parameter isArriving: An artifact or a checkpoint is being stored, and its fate not decided.
   func uncatalogued(
     _ listing: FileListing, _ coordinator: Coordinator, isArriving: (Digest) -> Bool
   ) -> [String] {
     let state = coordinator.state
-    var found = listing.strays + sliceFiles(listing.slices, state)
+    var found = listing.strays
+    let sliceNames = Set(state.locations.map(SliceStore.name) + [SliceStore.tableName])
+    found += listing.slices.filter { !sliceNames.contains($0.name) }.map(\.path)
     for (path, digest) in listing.artifacts
     where state.artifactUses[digest] == nil && !state.artifactsToPurge.contains(digest)
       && !isArriving(digest)
@@ -92,19 +94,4 @@ extension RunDirectory {
     return listing
   }
 
-  /// Slice files other than the ones the state's digests name; a slice that waits for its purge may
-  /// still have an earlier version.
-  private func sliceFiles(_ files: [FileListing.Name], _ state: RunState) -> [String] {
-    var expected: Set<String> = []
-    for shard in state.slices.indices {
-      for slice in state.slices[shard].indices {
-        let location = SliceLocation(shard: shard, slice: slice)
-        expected.insert(SliceStore.name(of: location, state.slices[shard][slice].digest))
-      }
-    }
-    let waiting = state.slicesToPurge.map(SliceStore.prefix)
-    return files.filter { file in
-      !expected.contains(file.name) && !waiting.contains { file.name.hasPrefix($0) }
-    }.map(\.path)
-  }
 }

@@ -16,7 +16,7 @@ import Unlearning
 /// keys/                who may connect, a file a key; see `KeyStore`
 /// local.key            the key of workers on this machine
 /// endpoint.json        where the running coordinator listens
-/// slices/              the records, a file a slice
+/// slices/              the records, a file a slice, and the table of what is known of each
 /// artifacts/           trained blocks, a file each, named by SHA-256
 /// checkpoints/         stages in the middle, a file a block key
 /// ```
@@ -78,6 +78,30 @@ package final class RunDirectory: Sendable {
   /// Recognises a client's idempotency key without keeping it.
   package func requestKey(_ key: String) -> Digest { keyed("lethe-request-1", Array(key.utf8)) }
 
+  /// Ties the record table to this run's key: another one's tags would find nobody.
+  private var tableBinding: Digest { keyed("lethe-record-table-1", []) }
+
+  /// Begins the files of a run's records.
+  func recordWriter(_ plan: RunPlan) throws -> RecordWriter {
+    try RecordWriter(slices, plan, binding: tableBinding)
+  }
+
+  /// The run's records, held against its state and the bytes on disk.
+  func records(_ state: RunState) throws -> RecordIndex {
+    do {
+      let file = try slices.table()
+      let table = try RecordTable(file.bytes, owner: file)
+      guard table.binding == tableBinding else { throw RecordTableProblem.otherRun }
+      let index = try RecordIndex(table, state)
+      try slices.check(index)
+      return index
+    } catch let problem as RecordTableProblem {
+      throw ServiceError(problem, path: slices.tablePath)
+    } catch let error as SliceError {
+      throw ServiceError(error)
+    }
+  }
+
   private func keyed(_ use: String, _ bytes: [UInt8]) -> Digest {
     HMAC.authenticate(key: tombstoneKey, Array(use.utf8) + [0] + bytes)
   }
@@ -90,42 +114,41 @@ package final class RunDirectory: Sendable {
   }
 
   /// A slice file's records; between a deletion and its purge also the deleted ones.
-  package func readSlice(_ location: SliceLocation, digest: Digest? = nil) throws -> [Record] {
-    try readers.reading { try slices.read(location, digest: digest) }
-  }
-
-  /// The records of a slice that are part of the run, checked to be exactly those.
-  package func liveRecords(_ location: SliceLocation, _ state: RunState) throws -> [Record] {
-    let slice = state.slices[location.shard][location.slice]
-    return try liveRecords(location, digest: slice.digest) { tags in
-      LiveSlice(
-        digests: tags.map { state.records[$0]?.digest }, recordCount: slice.recordCount)
+  package func readSlice(_ location: SliceLocation) throws -> [Record] {
+    do {
+      return try readers.reading { try slices.read(location) }
+    } catch let error as SliceError {
+      throw ServiceError(error)
     }
   }
 
-  /// What a state says of the records in a slice's file.
-  struct LiveSlice: Sendable {
-    /// Of every tag asked about the record's digest; `nil` where it is not part of the run.
-    var digests: [Digest?]
-    /// How many records the slice has.
-    var recordCount: Int
-  }
-
-  /// The same, for those who may not hold a state and ask it in one question.
-  func liveRecords(
-    _ location: SliceLocation, digest: Digest? = nil, ask: ([RecordTag]) throws -> LiveSlice
-  ) throws -> [Record] {
-    let records = try readSlice(location, digest: digest)
-    let slice = try ask(records.map { tag($0.id) })
-    let live = zip(records, slice.digests).filter { $0.digest == $1 }.map(\.0)
-    guard live.count == slice.recordCount else {
-      throw ServiceError(
-        .failure,
-        "slice \(location.slice) of shard \(location.shard) holds \(live.count) of the "
-          + "\(slice.recordCount) records it should (\(path)/slices)",
-        try: "restore the data directory from a backup; nothing was changed")
+  /// The records of a slice that were part of the run in a state, checked to be exactly those.
+  package func liveRecords(_ location: SliceLocation, _ state: RunState) throws -> [Record] {
+    let live = try readSlice(location).filter { state.deletedTags[tag($0.id)] == nil }
+    let expected = state.slices[location.shard][location.slice]
+    guard SliceState(live.map(\.digest)) == expected else {
+      throw ServiceError(location, holds: live.count, of: expected.recordCount, path: slices.path)
     }
     return live
+  }
+
+  /// The same for the present, without a state.
+  ///
+  /// - Parameter presence: Asked while the files are being read, so that no purge overwrites what
+  ///   was live then.
+  func liveRecords(
+    _ location: SliceLocation, _ table: RecordTable, presence: () -> SlicePresence
+  ) throws -> [Record] {
+    try readers.reading {
+      let presence = presence()
+      let live = Set(
+        table.rows(of: location).filter(presence.contains).map { table.digest(ofRow: $0) })
+      let records = try readSlice(location).filter { live.contains($0.digest) }
+      guard records.count == live.count else {
+        throw ServiceError(location, holds: records.count, of: live.count, path: slices.path)
+      }
+      return records
+    }
   }
 
   /// Reads 32 bytes of hexadecimal, or makes them; readable by the owner only.

@@ -1,3 +1,4 @@
+import ByteCoding
 import CoordinatorCore
 import Datasets
 import Hashing
@@ -14,6 +15,7 @@ package struct OpenedRun {
   package let journal: Journal
   package let salts: SaltStore
   package let state: RunState
+  package let records: RecordIndex
 
   /// Creates the run that a file describes, or continues it where it stands.
   ///
@@ -37,7 +39,7 @@ package struct OpenedRun {
       log.write("journal_tail_dropped", "\(opened.droppedByteCount) unacknowledged bytes")
     }
     guard opened.snapshot != nil || !opened.payloads.isEmpty else {
-      state = try Self.create(file, base: base, directory, journal, log)
+      (state, records) = try Self.create(file, base: base, directory, journal, log)
       return
     }
     var state = try RunState(replaying: opened.snapshot?.bytes, opened.payloads)
@@ -52,58 +54,53 @@ package struct OpenedRun {
         "the run file differs from the run in \(folder) in: \(changed.joined(separator: ", "))",
         try: "undo the change, or give the changed run a new coordinator.directory")
     }
-    try Self.check(&state, directory, journal, log)
+    records = try Self.check(&state, directory, journal, log)
     self.state = state
   }
 
   /// Ingests the data: slices first, then one durable journal write that makes the run exist.
   private static func create(
     _ file: RunFile, base: String, _ directory: RunDirectory, _ journal: Journal, _ log: Log
-  ) throws -> RunState {
+  ) throws -> (RunState, RecordIndex) {
     let backbone = try BackboneFiles(resolve(file.backbone, base: base))
     let run = try file.description(
       backbone: backbone.digest, layerCount: backbone.configuration.layerCount)
     var state = try RunState(run)
+    var members = try members(file, base: base, run, state.plan)
+    try directory.slices.removeAll()
+    try directory.checkpoints.removeAll(directory.checkpoints.all.keys)
+    var writer = try directory.recordWriter(state.plan)
+    let slices = try state.locations.map { location in
+      try writer.write(members.removeValue(forKey: location) ?? [], describe: directory.ingested)
+    }
+    try writer.finish()
+    let entries: [JournalEntry] = [.created(run), .ingested(slices)]
+    try journal.append(entries.map(\.encoded), epoch: 0)
+    state.apply(.ingested(slices))
+    log.write(
+      "run_created",
+      "\(state.recordCount) records in \(run.shardCount) shards of \(run.sliceCount) slices")
+    return (state, try directory.records(state))
+  }
+
+  /// The data's records by the slice they belong to.
+  private static func members(
+    _ file: RunFile, base: String, _ run: RunDescription, _ plan: RunPlan
+  ) throws -> [SliceLocation: [Record]] {
     let records = try file.data.flatMap {
       try readDataset(resolve($0, base: base), labels: file.labels)
     }
     try refuseRepeatedIDs(records)
-    let partition = Partition(key: run.partitionKey, plan: state.plan)
-    var members: [SliceLocation: [Record]] = [:]
-    for record in records {
-      members[partition.location(ofRecordID: record.id.bytes), default: []].append(record)
-    }
-    let locations = (0..<run.shardCount).flatMap { shard in
-      (0..<run.sliceCount).map { SliceLocation(shard: shard, slice: $0) }
-    }
-    try directory.slices.removeAll()
-    try directory.checkpoints.removeAll(directory.checkpoints.all.keys)
-    for location in locations {
-      try directory.slices.create(members[location] ?? [], at: location)
-    }
-    let ingested = locations.map { location in
-      let records = (members[location] ?? []).map(directory.ingested)
-      return IngestedSlice(location: location, records: records.sorted { $0.tag < $1.tag })
-    }
-    let entries: [JournalEntry] = [.created(run), .ingested(ingested)]
-    try journal.append(entries.map(\.encoded), epoch: 0)
-    state.apply(.ingested(ingested))
-    log.write(
-      "run_created",
-      "\(records.count) records in \(run.shardCount) shards of \(run.sliceCount) slices")
-    return state
+    let partition = Partition(key: run.partitionKey, plan: plan)
+    return Dictionary(grouping: records) { partition.location(ofRecordID: $0.id.bytes) }
   }
 
   /// Holds the files against the state before anything is served from them.
   private static func check(
     _ state: inout RunState, _ directory: RunDirectory, _ journal: Journal, _ log: Log
-  ) throws {
+  ) throws -> RecordIndex {
     try directory.slices.removeDebris()
-    for shard in state.slices.indices {
-      for slice in state.slices[shard].indices {
-        _ = try directory.liveRecords(SliceLocation(shard: shard, slice: slice), state)
-      }
-    }
+    let records = try directory.records(state)
     for block in state.blocks.values.sorted(by: { $0.key < $1.key }) {
       do {
         _ = try directory.artifacts.get(block.artifact)
@@ -116,6 +113,7 @@ package struct OpenedRun {
       }
     }
     try directory.artifacts.removeAll(except: Set(state.artifactUses.keys))
+    return records
   }
 }
 
@@ -131,6 +129,16 @@ private func refuseRepeatedIDs(_ records: [Record]) throws {
 extension RunState {
   /// The state that a journal's contents give: its snapshot, if it has one, and what followed.
   init(replaying snapshot: [UInt8]?, _ payloads: [[UInt8]]) throws {
+    do {
+      try self.init(reading: snapshot, payloads)
+    } catch let failure as DecodingFailure {
+      throw ServiceError(
+        .failure, "the journal is whole, but this version cannot read what it says: \(failure)",
+        try: "continue the run with the version that made it, or make it anew")
+    }
+  }
+
+  private init(reading snapshot: [UInt8]?, _ payloads: [[UInt8]]) throws {
     var rest = payloads[...]
     if let snapshot {
       try self.init(encoded: snapshot)

@@ -39,6 +39,8 @@ package struct FuzzTarget: Sendable {
     FuzzTarget(
       "run-state", testExecutionCount: 15_000, seeds: runStateSeeds, run: runRunState),
     FuzzTarget("record", seeds: recordSeeds, run: runRecord),
+    FuzzTarget(
+      "record-table", testExecutionCount: 5_000, seeds: recordTableSeeds, run: runRecordTable),
     FuzzTarget("safetensors", seeds: safetensorsSeeds, run: runSafetensors),
     FuzzTarget(
       "peft-adapter", testExecutionCount: 40_000, seeds: peftAdapterSeeds, run: runPEFTAdapter),

@@ -60,7 +60,8 @@ package struct FleetAtScale {
     // The shapes are constants of callers and within a plan's limits.
     var state = try! RunState(run)
     state.apply(.numericClassPinned(Scenario.numericClass))
-    coordinator = Coordinator(state)
+    let table = try! TableMemory([], of: state.plan, binding: run.backbone).table()
+    coordinator = Coordinator(state, records: try! RecordIndex(table, state))
     handle(.started)
     handle(.trainingRequested)
     for _ in 0..<shape.workers { join() }

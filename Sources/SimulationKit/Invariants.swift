@@ -103,10 +103,10 @@ final class Invariants {
   }
 
   /// A restart found this state on the disk.
-  func recovered(_ state: RunState) {
+  func recovered(_ state: RunState, _ records: RecordIndex) {
     for tag in promised {
       require(state.deletedTags[tag] != nil, "an acknowledged deletion was lost")
-      require(state.records[tag] == nil, "a deleted record is live again")
+      require(records[tag] == nil, "a deleted record is live again")
     }
     do {
       require(try RunState(encoded: state.encoded) == state, "a snapshot gives another state")
@@ -208,7 +208,8 @@ final class Invariants {
       "the disk holds other artifacts than the state names")
     for (location, records) in coordinator.disk.slices {
       require(
-        records.allSatisfy { state.records[$0.tag] != nil }, "\(location) holds a deleted record")
+        records.allSatisfy { coordinator.core.records[$0.tag] != nil },
+        "\(location) holds a deleted record")
     }
     require(
       coordinator.disk.checkpointKeys.allSatisfy { coordinator.core.checkpoints[$0] != nil },

@@ -49,8 +49,10 @@ final class SimulatedCoordinator {
     let ingested = disk.slices.sorted { $0.key < $1.key }.map { location, records in
       IngestedSlice(location: location, records: records.map(\.ingested))
     }
+    disk.table = TableMemory(ingested, of: scenario.plan, binding: scenario.run.backbone)
     let entries: [JournalEntry] = [
-      .created(scenario.run), .ingested(ingested), .numericClassPinned(Scenario.numericClass),
+      .created(scenario.run), .ingested(ingested.map(\.summary)),
+      .numericClassPinned(Scenario.numericClass),
     ]
     let bytes = disk.encode(entries.map(\.encoded), epoch: 0)
     for copy in 0...1 {
@@ -77,6 +79,10 @@ final class SimulatedCoordinator {
     guard isUp else { return }
     world.count("coordinator crash")
     world.note("coordinator crashes")
+    // The power may fail in the middle of a row that a purge overwrites.
+    if !isSyncing, let row = core.purge?.order.rows.randomElement(using: &world.random) {
+      disk.table.erase([row], of: core.records.table, byteCount: Int(world.chance(0...100)))
+    }
     isUp = false
     life += 1
     inbox = []
@@ -101,12 +107,14 @@ final class SimulatedCoordinator {
       var state = try RunState(scenario.run)
       for payload in payloads.dropFirst() { state.apply(try JournalEntry(encoded: payload)) }
       state.refreshKeys()
-      world.invariants.recovered(state)
+      let records = try RecordIndex(try disk.table.table(), state)
+      world.invariants.recovered(state, records)
       // What a crash left between storing and committing belongs to nothing.
       disk.artifacts = disk.artifacts.filter { state.artifactUses[$0.key] != nil }
       let found = disk.newestCheckpoints()
       disk.removeCheckpoints { found[$0] != $1 }
-      core = Coordinator(state, auditShare: scenario.auditShare, checkpoints: found)
+      core = Coordinator(
+        state, records: records, auditShare: scenario.auditShare, checkpoints: found)
       isUp = true
       world.note("coordinator starts with \(payloads.count) entries")
       post(.started)
@@ -199,8 +207,9 @@ final class SimulatedCoordinator {
       // Files are changed by what is durable.
       guard !isSyncing else { return purge(order) }
       for location in order.slices {
-        disk.slices[location]?.removeAll { core.state.records[$0.tag] == nil }
+        disk.slices[location]?.removeAll { core.records[$0.tag] == nil }
       }
+      disk.table.erase(order.rows, of: core.records.table)
       for artifact in order.artifacts where core.state.artifactUses[artifact] == nil {
         disk.artifacts[artifact] = nil
       }
@@ -331,7 +340,7 @@ final class SimulatedCoordinator {
     guard location.shard < scenario.plan.shardCount, location.slice < scenario.plan.sliceCount,
       core.state.slices[location.shard][location.slice].digest == reference.digest
     else { return .unavailable("the slice has changed") }
-    let live = (disk.slices[location] ?? []).filter { core.state.records[$0.tag] != nil }
+    let live = (disk.slices[location] ?? []).filter { core.records[$0.tag] != nil }
     return .slice(live.map(\.encoded))
   }
 

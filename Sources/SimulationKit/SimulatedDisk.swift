@@ -25,6 +25,8 @@ struct SimulatedDisk: Sendable {
 
   /// Slice files; until a purge they may hold more than the live records.
   var slices: [SliceLocation: [SimulatedRecord]] = [:]
+  /// The record table; a purge overwrites its rows.
+  var table: TableMemory!
   var artifacts: [Digest: [UInt8]] = [:]
   private var checkpoints: [CheckpointName: [UInt8]] = [:]
 

@@ -160,7 +160,8 @@ package enum FileSystem {
   }
 }
 
-/// A file's bytes in memory without a copy, shared by all processes that map it.
+/// A file's bytes in memory without a copy, shared by all processes that map it; what is written to
+/// the file meanwhile shows.
 package final class MappedFile: Sendable {
   nonisolated(unsafe) package let bytes: UnsafeRawBufferPointer
 
@@ -171,7 +172,7 @@ package final class MappedFile: Sendable {
     guard status.st_mode & S_IFMT == S_IFREG, status.st_size > 0 else {
       throw SystemCallError("mmap", path, code: EINVAL)
     }
-    let address = mmap(nil, Int(status.st_size), PROT_READ, MAP_PRIVATE, file.number, 0)
+    let address = mmap(nil, Int(status.st_size), PROT_READ, MAP_SHARED, file.number, 0)
     guard let address, address != MAP_FAILED else { throw SystemCallError("mmap", path) }
     bytes = UnsafeRawBufferPointer(start: address, count: Int(status.st_size))
   }

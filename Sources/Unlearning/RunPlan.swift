@@ -16,6 +16,7 @@ package struct RunPlan: Equatable, Sendable {
   package let sequences: [SliceSequence]
 
   /// What a plan may have; keys are computed for every slot, so a shape is also an amount of work.
+  package static let shardLimit = 4096
   package static let sliceLimit = 128
   package static let sequenceLimit = 256
   package static let slotLimit = 1 << 20
@@ -26,7 +27,7 @@ package struct RunPlan: Equatable, Sendable {
   package init(
     shardCount: Int, sliceCount: Int, sequenceCount: Int, layerCount: Int, stageData: StageData
   ) throws(PlanError) {
-    guard (1...4096).contains(shardCount) else { throw .shardCount(shardCount) }
+    guard (1...Self.shardLimit).contains(shardCount) else { throw .shardCount(shardCount) }
     guard sliceCount >= 1, sliceCount <= min(layerCount, Self.sliceLimit) else {
       throw .sliceCount(sliceCount, layerCount: layerCount)
     }

@@ -40,10 +40,21 @@ package struct SliceTree: Sendable {
       places.append(UInt32(place))
     }
     build(places[...], bit: 0, digest)
+    // Growing left room for more nodes, and there will never be more.
+    nodes = nodes.withUnsafeBufferPointer { Array($0) }
   }
 
-  package func contains(_ place: Int) -> Bool {
-    present[place / 64] >> UInt64(place % 64) & 1 == 1
+  package func contains(_ place: Int) -> Bool { presence.contains(place) }
+
+  /// Which places are present, apart from the tree.
+  package var presence: Presence { Presence(bits: present) }
+
+  package struct Presence: Sendable {
+    fileprivate let bits: [UInt64]
+
+    package func contains(_ place: Int) -> Bool {
+      bits[place / 64] >> UInt64(place % 64) & 1 == 1
+    }
   }
 
   /// Takes places out; those that are not present are ignored.

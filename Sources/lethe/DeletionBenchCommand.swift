@@ -22,16 +22,13 @@ let deletionsBenchCommand = Command(
     CommandOption("clients", .integer(1...64), default: "16", help: "Clients at once."),
     CommandOption(
       "directory", .path, placeholder: "DIR",
-      help: "A new folder for the runs, which is kept; default: a temporary one."),
+      help: "Keeps the runs there, and measures again what it finds; default: a temporary one."),
   ]
 ) { arguments, console in
   let given = arguments.string(ifGiven: "directory")
   let folder =
     given.map(absolute)
     ?? "\(SystemProcess.environment("TMPDIR") ?? "/tmp")/lethe-bench-\(SystemProcess.identifier)"
-  guard !FileSystem.exists(folder) else {
-    throw ServiceError(.cannotWrite, "\(folder) is there already", try: "choose a new folder")
-  }
   try FileSystem.createDirectory(folder)
   defer { if given == nil { try? FileSystem.removeTree(folder) } }
   var rows: [DeletionBenchmarkResult.Row] = []
@@ -62,7 +59,7 @@ let deletionsBenchCommand = Command(
           ].map { Humanized.fixed($0.0, digits: $0.1) }
           + ["\(row.groupSyncs)"]
           + [row.privateResidentMegabytes, row.startSeconds, row.creationSeconds]
-          .map { Humanized.fixed($0, digits: 1) })
+          .map { $0.map { Humanized.fixed($0, digits: 1) } ?? "" })
     }
     guard let bytes = result.privateBytesPerRecord, let slower = result.percentile99Growth,
       let dearer = result.processorGrowth

@@ -30,19 +30,20 @@ struct DeletionBenchmark {
 
   /// Writes the run, has a coordinator make it, starts another on it, and measures that one.
   func run() throws -> DeletionBenchmarkResult.Row {
-    try writeRun()
+    let isNew = !FileSystem.exists(runFile)
+    if isNew { try writeRun() }
     let begin = SystemClock.seconds
     let processes = try LocalProcesses(
       runFile: runFile, directory: runDirectory, logPath: "\(folder)/log",
       patienceSeconds: Self.startPatienceSeconds)
-    defer { processes.stopAll() }
+    defer { processes.killCoordinator() }
     let creationSeconds = SystemClock.seconds - begin
     try pinNumericClass()
-    processes.stopAll()
+    processes.killCoordinator()
     let startSeconds = try seconds { try processes.startCoordinator() }
     let identifier = processes.coordinator.processIdentifier
     let client = try CoordinatorClient(directory: runDirectory)
-    var ids = chosenIDs()
+    var ids = chosenIDs(besides: try status(client).deleted)
     let warmUp = take(Self.warmUpCount, from: &ids)
     _ = try delete(warmUp, by: client)
     try waitUntilCertified(client)
@@ -57,7 +58,8 @@ struct DeletionBenchmark {
     let groupSyncs = try status(client).journalSyncs - syncs
     try waitUntilCertified(client)
     return DeletionBenchmarkResult.Row(
-      records: recordCount, creationSeconds: creationSeconds, startSeconds: startSeconds,
+      records: recordCount, creationSeconds: isNew ? creationSeconds : nil,
+      startSeconds: startSeconds,
       alone: BenchmarkLatency(alone),
       processorMillisecondsPerDeletion:
         1000 * (after.processorSeconds - before.processorSeconds) / Double(deletionCount),
@@ -112,15 +114,16 @@ struct DeletionBenchmark {
     try crowd.connect(1)
   }
 
-  /// Ids all over the run, each once.
-  private func chosenIDs() -> [String] {
+  /// Ids all over the run, each once, after those of earlier measurements.
+  private func chosenIDs(besides deletedCount: Int) -> [String] {
     var random = SeededGenerator(seed: 1)
     var chosen: Set<Int> = []
     var ids: [String] = []
-    while ids.count < Self.warmUpCount + 2 * deletionCount {
+    while ids.count < deletedCount + Self.warmUpCount + 2 * deletionCount {
       let number = Int(random.next() % UInt64(recordCount))
       if chosen.insert(number).inserted { ids.append(Self.id(number)) }
     }
+    ids.removeFirst(deletedCount)
     return ids
   }
 
@@ -184,8 +187,8 @@ struct DeletionBenchmark {
 struct DeletionBenchmarkResult: Encodable {
   struct Row: Encodable {
     var records: Int
-    /// From the data set to a run that serves.
-    var creationSeconds: Double
+    /// From the data set to a run that serves; of a run that was there already, nothing.
+    var creationSeconds: Double?
     /// Of a coordinator on the run as it lies there.
     var startSeconds: Double
     /// One client, one request at a time.

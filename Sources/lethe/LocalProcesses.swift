@@ -1,5 +1,6 @@
 import CoordinatorService
 import Foundation
+import Glibc
 import ServiceSupport
 import SystemIO
 
@@ -61,6 +62,13 @@ final class LocalProcesses {
     for process in workers + [coordinator] where process.isRunning { process.terminate() }
     for process in workers + [coordinator] { process.waitUntilExit() }
     workers = []
+  }
+
+  /// Ends the coordinator whatever signals it has inherited as blocked; nothing is lost.
+  func killCoordinator() {
+    guard coordinator.isRunning else { return }
+    kill(coordinator.processIdentifier, SIGKILL)
+    coordinator.waitUntilExit()
   }
 
   private func start(_ arguments: [String]) throws -> Process {

@@ -9,6 +9,8 @@ struct Bench {
   var entries: [JournalEntry] = []
   var effects: [Effect] = []
   var time: Milliseconds = 1_000_000
+  /// The record table's bytes; a purge overwrites rows there.
+  let memory: TableMemory
 
   static let run = RunDescription(
     name: "test", shardCount: 2, sliceCount: 2, sequenceCount: 2, layerCount: 4,
@@ -19,31 +21,41 @@ struct Bench {
     RecordTag(SHA256.hash([UInt8(shard), UInt8(slice), UInt8(number)]))
   }
 
-  static let ingestion = JournalEntry.ingested(
-    (0..<2).flatMap { shard in
-      (0..<2).map { slice in
-        IngestedSlice(
-          location: SliceLocation(shard: shard, slice: slice),
-          records: (0..<3).map {
-            IngestedRecord(
-              tag: tag(shard, slice, $0),
-              digest: SHA256.hash([7, UInt8(shard), UInt8(slice), UInt8($0)]),
-              payload: LookupTag(UInt64(100 * shard + 10 * slice + $0)))
-          })
-      }
-    })
+  static let slices: [IngestedSlice] = (0..<2).flatMap { shard in (0..<2).map { slice(shard, $0) } }
+
+  private static func slice(_ shard: Int, _ slice: Int) -> IngestedSlice {
+    IngestedSlice(
+      location: SliceLocation(shard: shard, slice: slice),
+      records: (0..<3).map {
+        IngestedRecord(
+          tag: tag(shard, slice, $0),
+          digest: SHA256.hash([7, UInt8(shard), UInt8(slice), UInt8($0)]),
+          payload: LookupTag(UInt64(100 * shard + 10 * slice + $0)))
+      })
+  }
+
+  static let ingestion = JournalEntry.ingested(slices.map(\.summary))
 
   init(_ policy: RepairPolicy = .eager) throws {
     var run = Self.run
     run.repairPolicy = policy
-    try self.init(run: run, ingestion: Self.ingestion)
+    try self.init(run: run, slices: Self.slices)
   }
 
-  init(run: RunDescription, ingestion: JournalEntry) throws {
+  init(run: RunDescription, slices: [IngestedSlice]) throws {
     var state = try RunState(run)
-    state.apply(ingestion)
-    coordinator = Coordinator(state)
+    state.apply(.ingested(slices.map(\.summary)))
+    memory = TableMemory(slices, of: state.plan, binding: SHA256.hash([8]))
+    coordinator = Coordinator(state, records: try RecordIndex(try memory.table(), state))
     handle(.started)
+  }
+
+  /// What the shell does for a purge before it says that files are clean.
+  func erase(_ order: PurgeOrder) { memory.erase(order.rows, of: coordinator.records.table) }
+
+  /// The index that a restart would make.
+  func restartedRecords() throws -> RecordIndex {
+    try RecordIndex(try memory.table(), coordinator.state)
   }
 
   /// A wish to delete these records, with commitments and a salt that a test can repeat.
@@ -311,13 +323,14 @@ struct Bench {
       case 1: bench.handle(.workerLeft(id))
       case 2, 3: bench.handle(.workRequested(id))
       case 4:
-        let tags = bench.coordinator.state.records.tags.sorted()
+        let tags = bench.coordinator.records.tags.sorted()
         if let tag = tags.randomElement(using: &generator), step % 4 == 0 {
           bench.handle(.deletionRequested(token: step, Bench.wish([tag])))
         }
       case 5: bench.handle(.ticked, after: Milliseconds.random(in: 0...20_000, using: &generator))
       case 6:
         if let purge = bench.coordinator.purge {
+          bench.erase(purge.order)
           bench.handle(.purgeFinished(throughDeletion: purge.order.throughDeletion))
           bench.handle(.purgeConfirmed(id, throughDeletion: purge.order.throughDeletion))
         }
@@ -343,7 +356,12 @@ struct Bench {
       }
       let holders = bench.coordinator.leases.all.map(\.worker)
       try #require(Set(holders).count == holders.count, "a worker holds two leases")
-      try #require(Set(state.records.tags).isDisjoint(with: state.deletedTags.keys))
+      let records = bench.coordinator.records
+      try #require(Set(records.tags).isDisjoint(with: state.deletedTags.keys))
+      try #require(records.count == state.recordCount && records.tags.count == records.count)
+      let restarted = try bench.restartedRecords()
+      try #require(restarted == records)
+      try #require(Set(restarted.condemned).isSubset(of: records.condemned))
     }
   }
 }

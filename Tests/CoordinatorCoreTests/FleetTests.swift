@@ -175,8 +175,10 @@ import Unlearning
       state.expectedKeys[BlockSlot(shard: 0, sequence: 0, stage: 1)])
     let unwanted = BlockKey(SHA256.hash([1]))
     let checkpoint = StageCheckpoint(step: 3, digest: SHA256.hash([2]))
+    let memory = TableMemory(Bench.slices, of: state.plan, binding: SHA256.hash([8]))
     var coordinator = Coordinator(
-      state, checkpoints: [wanted: checkpoint, unwanted: checkpoint])
+      state, records: try RecordIndex(try memory.table(), state),
+      checkpoints: [wanted: checkpoint, unwanted: checkpoint])
     let step = coordinator.handle(.started, at: Moment(monotonic: 1, wall: 1))
     #expect(coordinator.checkpoints.keys.map { $0 } == [wanted])
     #expect(step.effects.contains(.discardCheckpoint(unwanted, checkpoint)))
@@ -259,12 +261,11 @@ extension Bench {
     run.shardCount = shards
     try self.init(
       run: run,
-      ingestion: .ingested(
-        (0..<shards).flatMap { shard in
-          (0..<2).map { slice in
-            IngestedSlice(location: SliceLocation(shard: shard, slice: slice), records: [])
-          }
-        }))
+      slices: (0..<shards).flatMap { shard in
+        (0..<2).map { slice in
+          IngestedSlice(location: SliceLocation(shard: shard, slice: slice), records: [])
+        }
+      })
     join(1, host: "one")
     join(2, host: "two")
     handle(.trainingRequested)

@@ -157,6 +157,35 @@ import Testing
     #expect(report.status == 1 && report.text.contains("copy.jsonl"))
   }
 
+  @Test("a start refuses a record table that is not the run's, and says which and what to do")
+  func foreignTable() throws {
+    let run = try TestRun()
+    try run.startCoordinator()
+    _ = try run.delete(["r1"], wait: "purged")
+    run.stop()
+    let table = URL(fileURLWithPath: path(run, "data/slices/records.table"))
+    let key = URL(fileURLWithPath: path(run, "data/tombstone.key"))
+    let rows: [(URL, (inout Data) -> Void, String)] = [
+      (table, { $0[$0.count - 50] ^= 1 }, "which are not the"),
+      (table, { $0.removeLast(100) }, "bytes and should have"),
+      (table, { $0[0] = 0 }, "no record table"),
+      (key, { $0 = Data(String(repeating: "ab", count: 32).utf8) }, "another run"),
+    ]
+    for (file, change, says) in rows {
+      let whole = try Data(contentsOf: file)
+      var changed = whole
+      change(&changed)
+      try changed.write(to: file)
+      let refused = try lethe(run, "coordinator")
+      #expect(refused.status != 0, "\(says)")
+      #expect(refused.errors.contains(says) && refused.errors.contains("records.table"))
+      #expect(refused.errors.contains("try:"), "\(refused.errors)")
+      try whole.write(to: file)
+    }
+    try run.startCoordinator()
+    #expect(try run.status().records == 59)
+  }
+
   @Test("a restore replays deletions from a surviving journal, and refuses to forget known ones")
   func restore() throws {
     let run = try trained()

@@ -68,6 +68,7 @@ private struct SystemCall {
     run.killCoordinator()
     let calls = SystemCall.read(try finishedTrace(trace))
     try checkOrder(calls)
+    try checkErasure(calls)
     checkNames(calls, below: run.folder.path)
   }
 
@@ -164,6 +165,22 @@ private struct SystemCall {
     try #require(b < forget, "a worker heard of a deletion that was not written")
     #expect(
       hasSync(calls[b].file, b..<forget), "a worker heard of a deletion before it was durable")
+  }
+
+  /// A purge overwrites the record, then its row, and each is on disk before the next step.
+  private func checkErasure(_ calls: [SystemCall]) throws {
+    func last(_ suffix: String) throws -> Int {
+      try #require(calls.lastIndex { $0.isWrite && $0.file.hasSuffix(suffix) }, "no \(suffix)")
+    }
+    let (record, row) = (try last(".jsonl"), try last("records.table"))
+    #expect(record < row && calls[record].name == "pwrite64" && calls[row].name == "pwrite64")
+    func isSynced(_ write: Int, before end: Int) -> Bool {
+      calls[write..<end].contains { $0.isSync && $0.file == calls[write].file }
+    }
+    #expect(isSynced(record, before: row), "a row went before its record was gone for good")
+    let snapshot = try #require(
+      calls.indices.first { $0 > row && calls[$0].isWrite && calls[$0].file.contains("journal-a") })
+    #expect(isSynced(row, before: snapshot), "the purge went on before the row was gone for good")
   }
 
   /// What is renamed into place was synced after its last byte, and its directory afterwards, as

@@ -18,6 +18,7 @@ CHECKPOINTS = CORE + "Coordinator+Checkpoints.swift"
 STATE = CORE + "RunState.swift"
 QUERIES = CORE + "RunState+Queries.swift"
 SNAPSHOT = CORE + "RunState+Snapshot.swift"
+RECORDS = CORE + "RecordIndex.swift"
 JOURNAL = "Sources/Storage/Journal.swift"
 FILES = "Sources/SystemIO/FileSystem.swift"
 RECEIPT = "Sources/Receipts/Receipt+Verification.swift"
@@ -30,6 +31,7 @@ SYSCALLS = "EndToEndTests.DurabilityTests"
 GUARANTEES = "CoordinatorCoreTests.GuaranteeTests"
 BASICS = "CoordinatorCoreTests.CoordinatorTests"
 FLEET = "CoordinatorCoreTests.FleetTests"
+TABLES = "CoordinatorCoreTests.RecordTableTests"
 WIRE = "WireFormatTests"
 RECEIPTS = "ReceiptsTests.ReceiptTests/(refuses|trusted|spelling|otherID|early)"
 PROOFS = "ReceiptsTests.LedgerProofTests/(problems|grows|holds)"
@@ -74,13 +76,12 @@ MUTANTS = [
      "try synchronizeAll(below: anchor, path: directory)", SKIP, SYSCALLS),
     ("fsync of salts", "Sources/Storage/SaltStore.swift",
      "try file.synchronize(path: path)", SKIP, SYSCALLS),
-    ("fsync after removing slice files", "Sources/Storage/SliceStore.swift",
-     "    where other.hasPrefix(Self.prefix(location)) && other != name {\n"
-     '      try FileSystem.remove("\\(directory)/\\(other)")\n    }\n'
-     "    try FileSystem.synchronizeDirectory(directory)",
-     "    where other.hasPrefix(Self.prefix(location)) && other != name {\n"
-     '      try FileSystem.remove("\\(directory)/\\(other)")\n    }\n'
-     "    if !isMutant(@) { try FileSystem.synchronizeDirectory(directory) }", SYSCALLS),
+    ("fsync of a purged record", "Sources/Storage/SliceStore.swift",
+     "try file.synchronize(path: path)", SKIP, SYSCALLS),
+    ("fsync of a purged record's row", "Sources/Storage/SliceStore.swift",
+     "try file.synchronize(path: tablePath)", SKIP, SYSCALLS),
+    ("fsync of the record table before its name", "Sources/Storage/RecordWriter.swift",
+     "try table.synchronize(path: partial)", SKIP, SYSCALLS),
     ("salts durable before the deletion",
      "Sources/CoordinatorService/CoordinatorLoop.swift",
      "try salts.append(step.salts)\n",
@@ -128,7 +129,7 @@ MUTANTS = [
      "tree.root(ofFirst: Int(head.size)) == head.root", HOLDS,
      GUARANTEES + "/(behind|certificates)"),
     ("stale plans", COORDINATOR,
-     "state.deletionPlan(for: wish.tags).fingerprint != expected", "(!isMutant(@) && #)",
+     "deletionPlan(for: wish.tags).fingerprint != expected", "(!isMutant(@) && #)",
      GUARANTEES + "/stalePlan"),
     ("fingerprint behind an idempotency key", COORDINATOR,
      "first.requestFingerprint == wish.fingerprint", HOLDS, GUARANTEES + "/idempotency"),
@@ -150,7 +151,9 @@ MUTANTS = [
     ("cancel of leases whose key changed", LEASING,
      "state.expectedKeys[lease.slot] != lease.key", "(!isMutant(@) && #)", BASICS + "/lateResult"),
     ("stale keys after a deletion", STATE,
-     "slices[location.shard][location.slice].remove(gone)", SKIP, BASICS + "/lateResult"),
+     "for slice in request.slices { fill(slice) }", SKIP, BASICS + "/lateResult"),
+    ("a node that has come down to a leaf", "Sources/Unlearning/SliceTree.swift",
+     "Int(nodes[node].recordCount) > SliceDigest.leafLimit", HOLDS, "UnlearningTests.SliceTree"),
     ("artifacts on the purge list", STATE, "artifactsToPurge.insert(block.artifact)", SKIP,
      GUARANTEES + "/artifacts"),
     ("slices on the purge list", STATE, "slicesToPurge.formUnion(locations)", SKIP,
@@ -183,9 +186,18 @@ MUTANTS = [
      BASICS + "/outcomes"),
     ("deleted tags in a snapshot", SNAPSHOT, "deletedTags[tag] = deletion.number", SKIP,
      GUARANTEES + "/snapshot"),
-    ("deleted records left out of the state", STATE, "guard let record = records.remove(tag)",
-     "guard let record = isMutant(@) ? records[tag] : records.remove(tag)",
-     GUARANTEES + "/snapshot"),
+    ("deleted records left out of the index", RECORDS,
+     "isLive($0) && table.tag(ofRow: $0) == tag",
+     "(isMutant(@) || isLive($0)) && table.tag(ofRow: $0) == tag", GUARANTEES + "/indexes"),
+    ("deleted records left out of the index at a start", RECORDS,
+     "if state.deletedTags[tag] != nil {", "if !isMutant(@), state.deletedTags[tag] != nil {",
+     TABLES),
+    ("the record table held against the state", RECORDS, "SliceState(tree) == expected", HOLDS,
+     TABLES),
+    ("rows that wait for the next purge", COORDINATOR,
+     "records.forgetErased(purge.order.rows.count)",
+     "records.forgetErased(isMutant(@) ? records.condemned.count : purge.order.rows.count)",
+     TABLES),
     ("purge lists in a snapshot", SNAPSHOT,
      "try readPurges(&reader)", "#\nif isMutant(@) { artifactsToPurge = [] }",
      GUARANTEES + "/snapshot"),
