@@ -39,6 +39,9 @@ package struct RecordIndex: Sendable {
   private let bySubject: SortedRows
   /// Records that are not alone with their payload.
   private let byPayload: SortedRows
+  /// How many live records have a payload that very many have, as they are too many to be counted
+  /// whenever one is deleted.
+  private var crowds: [LookupTag: Int]
   package private(set) var count: Int
   /// Rows of deleted records that are not known to be overwritten, oldest deletion first.
   package private(set) var condemned: [Int]
@@ -96,7 +99,7 @@ package struct RecordIndex: Sendable {
     self.table = table
     byTag = tags.finish()
     bySubject = subjects.finish()
-    byPayload = SortedRows(repeated: payloads) { table.payload(ofRow: $0) }
+    (byPayload, crowds) = SortedRows.repeated(payloads) { table.payload(ofRow: $0) }
   }
 
   package subscript(tag: RecordTag) -> LiveRecord? {
@@ -133,6 +136,12 @@ package struct RecordIndex: Sendable {
     return tags
   }
 
+  /// How many those are.
+  package func duplicateCount(of tag: RecordTag) -> Int {
+    guard let record = self[tag] else { return 0 }
+    return crowds[record.contents.payload].map { $0 - 1 } ?? duplicates(of: tag).count
+  }
+
   /// Which of a slice's records are part of the run: enough to tell without the index.
   package func presence(of location: SliceLocation) -> SlicePresence {
     SlicePresence(
@@ -151,6 +160,7 @@ package struct RecordIndex: Sendable {
     for tag in tags {
       guard let record = self[tag] else { continue }
       leaving[record.location, default: []].append(record.row)
+      if let count = crowds[record.contents.payload] { crowds[record.contents.payload] = count - 1 }
     }
     return leaving.sorted { $0.key < $1.key }.map { location, rows in
       let first = table.rows(of: location).lowerBound
@@ -224,23 +234,30 @@ private struct SortedRows: Sendable {
     self.entries = Array(entries)
   }
 
-  /// Keeps those alone whose key another row has too.
-  init(repeated unsorted: consuming [UInt64], key: (Int) -> LookupTag) {
+  /// More rows than these of one key are a crowd.
+  private static let crowdLimit = 16
+
+  /// Those alone whose key another row has too, and the sizes of the crowds among them.
+  static func repeated(_ unsorted: consuming [UInt64], key: (Int) -> LookupTag)
+    -> (SortedRows, crowds: [LookupTag: Int])
+  {
     var entries = unsorted
     entries.sort()
     var kept: [UInt64] = []
+    var crowds: [LookupTag: Int] = [:]
     var start = 0
     while start < entries.count {
       var end = start + 1
       while end < entries.count, entries[end] >> 32 == entries[start] >> 32 { end += 1 }
       if end - start > 1 {
         var counts: [LookupTag: Int] = [:]
-        for entry in entries[start..<end] { counts[key(Self.row(entry)), default: 0] += 1 }
-        kept += entries[start..<end].filter { counts[key(Self.row($0))]! > 1 }
+        for entry in entries[start..<end] { counts[key(row(entry)), default: 0] += 1 }
+        kept += entries[start..<end].filter { counts[key(row($0))]! > 1 }
+        crowds.merge(counts.filter { $0.value > crowdLimit }) { first, _ in first }
       }
       start = end
     }
-    self.entries = kept
+    return (SortedRows(kept), crowds)
   }
 
   /// Every row whose key may be this one.

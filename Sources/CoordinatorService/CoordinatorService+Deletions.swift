@@ -34,7 +34,7 @@ extension CoordinatorService {
     let valid = selection.ids.compactMap { $0 }
     let tags = valid.map(directory.tag)
     let duplicates = loop.inspect { coordinator in
-      tags.map { coordinator.records.duplicates(of: $0).count }
+      tags.map { coordinator.records.duplicateCount(of: $0) }
     }
     let salt = Digest(SystemRandom.bytes(count: Digest.byteCount))!
     let due = (policy ?? deadline).due(acceptedAt: SystemClock.wallMilliseconds)

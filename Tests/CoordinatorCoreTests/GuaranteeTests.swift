@@ -115,6 +115,7 @@ import Unlearning
       for index in [bench.coordinator.records, try bench.restartedRecords()] {
         #expect(index.tags(ofSubject: person) == ofPerson)
         #expect(tags.map(index.duplicates) == others)
+        #expect(tags.map(index.duplicateCount) == others.map(\.count))
         #expect(Set(index.tags) == Set(tags.filter { index[$0] != nil }))
       }
     }
@@ -129,6 +130,29 @@ import Unlearning
     delete(3)
     try check([], [[], [], [], []])
     #expect(bench.coordinator.records[tags[0]]?.location == SliceLocation(shard: 0, slice: 0))
+  }
+
+  @Test("counts a payload that very many records have as they leave", arguments: [15, 16, 17, 40])
+  func crowd(size: Int) throws {
+    let location = SliceLocation(shard: 1, slice: 1)
+    let records = (0..<size + 3).map { number in
+      IngestedRecord(
+        tag: Bench.tag(1, 1, number), digest: SHA256.hash([UInt8(number)]),
+        payload: LookupTag(number < size ? 5 : 6))
+    }
+    var bench = try Bench(
+      run: Bench.run, slices: [IngestedSlice(location: location, records: records)])
+    for left in (0...size).reversed() {
+      for index in [bench.coordinator.records, try bench.restartedRecords()] {
+        for record in records {
+          #expect(index.duplicateCount(of: record.tag) == index.duplicates(of: record.tag).count)
+        }
+        #expect(index.duplicateCount(of: records[size].tag) == 2)
+        if left > 0 { #expect(index.duplicateCount(of: records[left - 1].tag) == left - 1) }
+      }
+      guard left > 0 else { break }
+      bench.handle(.deletionRequested(token: 1, Bench.wish([records[left - 1].tag])))
+    }
   }
 
   @Test("certifies what is purged and repaired, in a ledger that only grows")
