@@ -9,8 +9,8 @@ let deletionsBenchCommand = Command(
     For each number of records makes a run of short made-up ones, starts a coordinator on it and \
     deletes records by id over HTTP: first one request at a time, then from many clients at once. \
     Says how long acknowledgements took, the coordinator's processor time for a deletion with its \
-    purge, its private memory, and how long a start takes. Ten million records take some minutes, \
-    8 GB of memory while the run is made, and 5 GB of disk.
+    purge, its private memory, and how long a start takes. Ten million records take some \
+    minutes, 4 GB of memory while the run is made, and 3 GB of disk.
     """,
   options: [
     CommandOption(
