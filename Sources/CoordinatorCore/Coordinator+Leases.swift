@@ -185,7 +185,7 @@ extension Coordinator {
   }
 
   private func repairIsDue(_ maskedAt: Milliseconds, _ slot: BlockSlot) -> Bool {
-    if let asked = state.repairRequestedAt, asked >= maskedAt { return true }
+    if state.repairsRequested.contains(slot) { return true }
     switch state.run.repairPolicy {
     case .eager: return true
     case .manual: return false
@@ -193,7 +193,8 @@ extension Coordinator {
       return state.servedPrefix(shard: slot.shard)?.depth ?? 0 < depth
     case .batched(let quiet, let maximumAge):
       let latest = state.deletions.last?.acceptedAt ?? 0
-      return now.wall - latest >= quiet || now.wall - maskedAt >= maximumAge
+      // The distance: a clock that was set back far must not put repairs off for as long.
+      return (now.wall - latest).magnitude >= quiet || (now.wall - maskedAt).magnitude >= maximumAge
     }
   }
 

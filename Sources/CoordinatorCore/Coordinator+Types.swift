@@ -318,6 +318,9 @@ package struct PurgeOrder: Equatable, Sendable {
 package struct PurgeProgress: Equatable, Sendable {
   package let order: PurgeOrder
   package var filesAreClean = false
+  /// Artifacts of the order that blocks have named since. If they are withdrawn again before the
+  /// purge has ended, nobody may think that it removed them: the next one must.
+  package var named: Set<Digest> = []
   /// Workers that have not yet said that they forgot.
   package var workersToHear: Set<WorkerID>
 }

@@ -69,6 +69,7 @@ package struct Coordinator: Sendable {
 
   mutating func record(_ entry: JournalEntry, in step: inout Step) {
     touchShards(changedBy: entry)
+    if case .committed(let block) = entry { purge?.named.insert(block.artifact) }
     step.entries.append(entry)
     state.apply(entry)
   }
@@ -304,7 +305,8 @@ extension Coordinator {
       record(
         .purged(
           throughDeletion: purge.order.throughDeletion, slices: purge.order.slices,
-          artifacts: purge.order.artifacts, at: now.wall), in: &step)
+          artifacts: purge.order.artifacts.filter { !purge.named.contains($0) }, at: now.wall),
+        in: &step)
       for path in purge.order.exports where state.copies[path] != nil {
         record(.copyRemoved(path: path, at: now.wall), in: &step)
       }

@@ -15,7 +15,6 @@ extension RunState {
     writer.write(term)
     writer.write(numericClass) { $0.write($1) }
     writer.write(isTrainingRequested)
-    writer.write(repairRequestedAt) { $0.write($1) }
     writer.write(locations) { writer, location in
       writer.write(slices[location.shard][location.slice])
     }
@@ -52,6 +51,7 @@ extension RunState {
       $0.write($1.key)
       $0.write($1.value)
     }
+    writer.write(repairsRequested.sorted()) { $0.write($1) }
     writer.write(withdrawals.sorted { $0.key < $1.key }) {
       $0.write($1.key)
       $0.write($1.value.cause.rawValue)
@@ -76,9 +76,6 @@ extension RunState {
       try reader.readString()
     }
     isTrainingRequested = try reader.readBool()
-    repairRequestedAt = try reader.readOptional { (reader) throws(DecodingFailure) in
-      try reader.readMilliseconds()
-    }
     try readSlices(&reader)
     try readDeletions(&reader)
     try readLedger(&reader)
@@ -204,6 +201,12 @@ extension RunState {
         (try readSlot(&reader), try reader.readMilliseconds())
       })
     { maskedSince[slot] = at }
+    for slot in try reader.readAscending(
+      by: \.self, each: { (reader) throws(DecodingFailure) in try readSlot(&reader) })
+    {
+      guard maskedSince[slot] != nil else { throw .invalid(what: "repair", atByte: 0) }
+      repairsRequested.insert(slot)
+    }
     for (slot, withdrawal) in try reader.readAscending(
       by: { $0.0 },
       each: { (reader) throws(DecodingFailure) -> (BlockSlot, Withdrawal) in

@@ -18,8 +18,6 @@ package struct RunState: Equatable, Sendable {
   package internal(set) var term: UInt32 = 0
   package internal(set) var numericClass: String?
   package internal(set) var isTrainingRequested = false
-  /// Latest time someone asked for training or repair by hand.
-  package internal(set) var repairRequestedAt: Milliseconds?
 
   /// Slices by shard and slice.
   package internal(set) var slices: [[SliceState]]
@@ -42,6 +40,8 @@ package struct RunState: Equatable, Sendable {
   package internal(set) var expectedKeys: [BlockSlot: BlockKey] = [:]
   /// Slots that were trained once and lost their block, with the time.
   package internal(set) var maskedSince: [BlockSlot: Milliseconds] = [:]
+  /// The masked slots whose repair someone asked for by hand since they were masked.
+  package internal(set) var repairsRequested: Set<BlockSlot> = []
   /// The latest loss of a slot's block for another reason than a deletion.
   package internal(set) var withdrawals: [BlockSlot: Withdrawal] = [:]
   package internal(set) var quarantinedKeys: Set<BlockKey> = []
@@ -89,9 +89,9 @@ package struct RunState: Equatable, Sendable {
     case .numericClassPinned(let description):
       numericClass = description
       staleSlices = Set(locations)
-    case .trainingRequested(let at):
+    case .trainingRequested:
       isTrainingRequested = true
-      repairRequestedAt = at
+      repairsRequested = Set(maskedSince.keys)
     case .committed(let block): commit(block)
     case .deleted(let request): delete(request)
     case .purged(let number, let purgedSlices, let artifacts, let at):
@@ -142,6 +142,7 @@ package struct RunState: Equatable, Sendable {
     for slot in plan.slots(sharing: block.slot) {
       standing[slot] = block.key
       maskedSince[slot] = nil
+      repairsRequested.remove(slot)
     }
   }
 

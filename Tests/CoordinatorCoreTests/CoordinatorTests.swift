@@ -9,6 +9,8 @@ struct Bench {
   var entries: [JournalEntry] = []
   var effects: [Effect] = []
   var time: Milliseconds = 1_000_000
+  /// How far the wall clock was set back.
+  var wallSetBack: Milliseconds = 0
   /// The record table's bytes; a purge overwrites rows there.
   let memory: TableMemory
 
@@ -68,7 +70,7 @@ struct Bench {
   @discardableResult
   mutating func handle(_ event: Event, after milliseconds: Milliseconds = 1) -> Step {
     time += milliseconds
-    let step = coordinator.handle(event, at: Moment(monotonic: time, wall: time))
+    let step = coordinator.handle(event, at: Moment(monotonic: time, wall: time - wallSetBack))
     entries += step.entries
     effects += step.effects
     return step
@@ -218,6 +220,56 @@ struct Bench {
     #expect(!bench.coordinator.leases.isEmpty == repairs)
     bench.handle(.trainingRequested)
     #expect(!bench.coordinator.leases.isEmpty, "asking repairs under any policy")
+  }
+
+  @Test(
+    "a clock that was set back puts off no repair",
+    arguments: [
+      RepairPolicy.manual, .batched(quiet: 5000, maximumAge: 60_000), .depthBelow(1),
+    ])
+  func clockSetBack(policy: RepairPolicy) throws {
+    var bench = try Bench(policy)
+    bench.join(1)
+    bench.trainAll()
+    bench.handle(.deletionRequested(token: 1, Bench.wish([Bench.tag(0, 0, 0)])))
+    bench.wallSetBack = 500_000
+    bench.handle(.ticked, after: 5000)
+    if case .batched = policy {
+      #expect(!bench.coordinator.leases.isEmpty, "it is further than the quiet time from then")
+    } else {
+      #expect(bench.coordinator.leases.isEmpty)
+      bench.handle(.trainingRequested)
+      #expect(!bench.coordinator.leases.isEmpty, "asked for after it was masked, by whatever clock")
+    }
+    let state = bench.coordinator.state
+    #expect(try RunState(encoded: state.encoded) == state)
+  }
+
+  @Test("bytes that come again and go again during a purge are the next purge's")
+  func comeAgain() throws {
+    var bench = try Bench()
+    bench.join(1)
+    bench.trainAll()
+    let (key, other) = (
+      try #require(bench.coordinator.state.blocks.keys.min()), SHA256.hash([42])
+    )
+    let artifact = try #require(bench.coordinator.state.blocks[key]).artifact
+    bench.handle(.uploaded(WorkerID(1), Bench.upload(key, 1, artifact: other)))
+    bench.handle(.purgeFinished(throughDeletion: 0))
+    #expect(bench.coordinator.purge?.order.artifacts == [artifact])
+
+    bench.handle(.deletionRequested(token: 1, Bench.wish([Bench.tag(1, 0, 0)])))
+    bench.handle(.workRequested(WorkerID(1)))
+    let lease = try #require(bench.coordinator.leases.all.first)
+    bench.handle(
+      .uploaded(WorkerID(1), Bench.upload(lease.key, lease.epoch, artifact: artifact)))
+    #expect(bench.coordinator.state.artifactUses[artifact] == 1)
+    bench.handle(.uploaded(WorkerID(1), Bench.upload(lease.key, 2, artifact: other)))
+    #expect(bench.coordinator.state.artifactUses[artifact] == nil)
+
+    bench.handle(.purgeConfirmed(WorkerID(1), throughDeletion: 0))
+    let order = try #require(bench.coordinator.purge?.order)
+    #expect(order.throughDeletion == 1 && order.artifacts.contains(artifact))
   }
 
   @Test("one key with two results is quarantined and raises an alarm")
