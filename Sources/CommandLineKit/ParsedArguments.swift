@@ -40,6 +40,12 @@ package struct ParsedArguments: Sendable {
 
   package func integer(_ name: String) -> Int { guaranteed(integer(ifGiven: name), name) }
 
+  package func byteCount(ifGiven name: String) -> Int? {
+    string(ifGiven: name).map { guaranteed(bytes($0), name) }
+  }
+
+  package func byteCount(_ name: String) -> Int { guaranteed(byteCount(ifGiven: name), name) }
+
   package func number(ifGiven name: String) -> Double? {
     string(ifGiven: name).map { guaranteed(Double($0), name) }
   }

@@ -7,6 +7,8 @@ package indirect enum ValueKind: Sendable {
   /// A path; not opened here, only refused when empty.
   case path
   case integer(ClosedRange<Int>)
+  /// A number of bytes, as digits or as a multiple: `512M`, `2G`; steps of 1,024.
+  case byteCount
   /// A finite decimal number.
   case number(ClosedRange<Double>)
   case choice([String])
@@ -30,6 +32,7 @@ package indirect enum ValueKind: Sendable {
     case .text: "TEXT"
     case .path: "PATH"
     case .integer: "N"
+    case .byteCount: "BYTES"
     case .number: "X"
     case .choice(let choices): choices.joined(separator: "|")
     case .list(let element): "\(element.placeholder),..."
@@ -39,7 +42,7 @@ package indirect enum ValueKind: Sendable {
   /// The limits in words, for help; `nil` where there are none.
   var limits: String? {
     switch self {
-    case .flag, .text, .path, .choice: nil
+    case .flag, .text, .path, .choice, .byteCount: nil
     case .integer(let range):
       switch (range.lowerBound == Int.min, range.upperBound == Int.max) {
       case (true, true): nil
@@ -70,6 +73,8 @@ package indirect enum ValueKind: Sendable {
     case .integer(let range):
       guard let number = Int(value) else { return "not a whole number" }
       return range.contains(number) ? nil : "out of range (\(limits ?? "any"))"
+    case .byteCount:
+      return bytes(value) == nil ? "no number of bytes, like 1048576, 512M or 2G" : nil
     case .number(let range):
       guard let number = Double(value), number.isFinite else { return "not a number" }
       return range.contains(number) ? nil : "out of range (\(limits ?? "any"))"
@@ -95,6 +100,18 @@ func elements(of list: String) -> [String] {
     while part.last == " " { part.removeLast() }
     return String(part)
   }
+}
+
+/// What a number of bytes says; `nil` for anything else, and for what no machine has.
+func bytes(_ text: String) -> Int? {
+  let units: [Character: Int] = ["K": 10, "M": 20, "G": 30, "T": 40]
+  let shift = text.last.flatMap { units[$0] }
+  let digits = shift == nil ? text[...] : text.dropLast()
+  guard digits.allSatisfy({ $0.isASCII && $0.isNumber }), let number = Int(digits) else {
+    return nil
+  }
+  let (product, isTooLarge) = number.multipliedReportingOverflow(by: 1 << (shift ?? 0))
+  return isTooLarge ? nil : product
 }
 
 /// `1` rather than `1.0`, as people write it.

@@ -13,20 +13,41 @@ extension AdaptedEncoder {
   package func activations(of sequences: [TokenSequence], below layer: Int)
     throws(TrainingError) -> PrefixActivations
   {
-    guard (0...encoder.layerCount).contains(layer) else {
+    try activations(of: sequences, entering: [layer])[0]
+  }
+
+  /// The hidden states entering each of some layers, from one pass through those below.
+  ///
+  /// A layer's bits are those of a pass for it alone, wherever the pass began: it goes over the
+  /// same stretches.
+  ///
+  /// - Parameters:
+  ///   - layers: ascending; the number of layers stands for what leaves the last.
+  ///   - known: the same sequences' states as they enter one of the layers or one below them all.
+  package func activations(
+    of sequences: [TokenSequence], entering layers: [Int], above known: PrefixActivations? = nil
+  ) throws(TrainingError) -> [PrefixActivations] {
+    let lowest = known?.layer ?? 0
+    for layer in layers where !(lowest...encoder.layerCount).contains(layer) {
       throw .unknownLayer(layer, layerCount: encoder.layerCount)
     }
+    precondition(zip(layers, layers.dropFirst()).allSatisfy { $0 < $1 })
     try encoder.check(sequences)
     let width = encoder.shape.hidden
     var starts = [0]
     starts.reserveCapacity(sequences.count + 1)
     for sequence in sequences { starts.append(starts[starts.count - 1] + sequence.count) }
-    let hidden = FloatBuffer(count: starts[sequences.count] * width)
-    forEachStretch(of: sequences, below: layer) { records, rows, layout in
-      (hidden.pointer + starts[records.lowerBound] * width)
+    precondition(known.map { $0.starts == starts && $0.width == width } ?? true)
+    let found = layers.map { layer in
+      PrefixActivations(
+        layer: layer, starts: starts, width: width,
+        hidden: FloatBuffer(count: starts[sequences.count] * width))
+    }
+    forEachStretch(of: sequences, from: known, through: layers) { place, records, rows, layout in
+      (found[place].hidden.pointer + starts[records.lowerBound] * width)
         .update(from: rows, count: layout.tokenCount * width)
     }
-    return PrefixActivations(layer: layer, starts: starts, width: width, hidden: hidden)
+    return found
   }
 
   /// One row of logits per sequence, in their order.
@@ -46,7 +67,7 @@ extension AdaptedEncoder {
     let mean = FloatBuffer(count: width)
     var logits: [[[Float]]] = []
     logits.reserveCapacity(sequences.count)
-    forEachStretch(of: sequences, below: encoder.layerCount) { _, rows, layout in
+    forEachStretch(of: sequences, through: [encoder.layerCount]) { _, _, rows, layout in
       for record in 0..<layout.recordCount {
         Pooling.mean(
           mean.pointer, rows + layout.starts[record] * width, length: layout.length(record),
@@ -57,10 +78,12 @@ extension AdaptedEncoder {
     return logits
   }
 
-  /// Runs the lower layers over each stretch and hands over its records and their rows.
+  /// Runs layers over each stretch and hands over its records' rows as they enter some of them.
+  ///
+  /// - Parameter body: is told the place among `layers`, the stretch, its rows and their layout.
   private func forEachStretch(
-    of sequences: [TokenSequence], below layer: Int,
-    _ body: (Range<Int>, UnsafePointer<Float>, TokenLayout) -> Void
+    of sequences: [TokenSequence], from known: PrefixActivations? = nil, through layers: [Int],
+    _ body: (Int, Range<Int>, UnsafePointer<Float>, TokenLayout) -> Void
   ) {
     let (shape, stretches) = (encoder.shape, Self.stretches(sequences))
     func tokens(_ stretch: Range<Int>) -> Int { sequences[stretch].reduce(0) { $0 + $1.count } }
@@ -77,13 +100,23 @@ extension AdaptedEncoder {
     for stretch in stretches {
       layout.removeAll()
       for sequence in sequences[stretch] { layout.append(length: sequence.count) }
-      encoder.embed(sequences[stretch], into: rows.pointer, buffers)
-      for index in 0..<layer {
-        pass.forward(
-          layers[index], rows.pointer, into: rows.pointer, layout, buffers, lora: nil,
-          keeping: false)
+      var level = known?.layer ?? 0
+      if let known {
+        rows.pointer.update(
+          from: known.hidden.pointer + known.starts[stretch.lowerBound] * shape.hidden,
+          count: layout.tokenCount * shape.hidden)
+      } else {
+        encoder.embed(sequences[stretch], into: rows.pointer, buffers)
       }
-      body(stretch, rows.pointer, layout)
+      for (place, layer) in layers.enumerated() {
+        while level < layer {
+          pass.forward(
+            self.layers[level], rows.pointer, into: rows.pointer, layout, buffers, lora: nil,
+            keeping: false)
+          level += 1
+        }
+        body(place, stretch, rows.pointer, layout)
+      }
     }
   }
 
@@ -134,6 +167,13 @@ extension Encoder {
   ) throws(TrainingError) -> PrefixActivations {
     try adapted(by: adapters.filter { $0.layer < layer })
       .activations(of: sequences, below: layer)
+  }
+
+  /// The hidden states of a segment entering each of some layers; see `AdaptedEncoder`.
+  package func activations(
+    of sequences: [TokenSequence], entering layers: [Int], above known: PrefixActivations? = nil
+  ) throws(TrainingError) -> [PrefixActivations] {
+    try adapted(by: []).activations(of: sequences, entering: layers, above: known)
   }
 
   /// One row of logits per sequence.

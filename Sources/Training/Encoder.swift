@@ -39,6 +39,9 @@ package final class Encoder: @unchecked Sendable {
   }
 
   package var layerCount: Int { configuration.layerCount }
+
+  /// Bytes of one token's hidden state.
+  package var rowByteCount: Int { shape.hidden * MemoryLayout<Float>.stride }
 }
 
 struct EmbeddingWeights {

@@ -21,7 +21,9 @@ package struct PrefixActivations: Sendable {
   package func length(_ record: Int) -> Int { starts[record + 1] - starts[record] }
 
   /// What a cache has to count.
-  package var byteCount: Int { hidden.count * MemoryLayout<Float>.stride + starts.count * 8 }
+  package var byteCount: Int {
+    hidden.count * MemoryLayout<Float>.stride + starts.count * MemoryLayout<Int>.stride
+  }
 
   /// The mean over each record's tokens: (records, width).
   package func pooled() -> FloatBuffer {

@@ -13,6 +13,11 @@ package struct TrainingSegment: Sendable {
     self.labels = labels
     self.activations = activations
   }
+
+  /// What a cache has to count.
+  package var byteCount: Int {
+    activations.byteCount + labels.count * MemoryLayout<Int>.stride
+  }
 }
 
 /// A record's place among a stage's segments.

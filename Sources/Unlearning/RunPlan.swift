@@ -59,6 +59,19 @@ package struct RunPlan: Equatable, Sendable {
     }
   }
 
+  /// The lowest layers of the stages after one, the next first, as far as its own layers tell.
+  ///
+  /// Several plans may have the same layers at the same stage; of those it is the one with the
+  /// fewest groups. Good enough to guess what will be wanted, and for nothing else.
+  package static func stageStarts(after stage: Int, layers: Range<Int>, layerCount: Int) -> [Int] {
+    guard stage >= 1, stage <= layerCount else { return [] }
+    for groupCount in stage...layerCount {
+      let groups = topDownGroups(layerCount: layerCount, groupCount: groupCount)
+      if groups[stage - 1] == layers { return groups[stage...].map(\.lowerBound) }
+    }
+    return []
+  }
+
   /// The slices a stage reads, in the order of its sequence.
   package func slicesRead(by slot: BlockSlot) -> [Int] {
     let order = sequences[slot.sequence].order

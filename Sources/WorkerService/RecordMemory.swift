@@ -2,6 +2,7 @@ import Hashing
 import ModelFormats
 import SystemIO
 import Training
+import WorkerCore
 
 /// What a session keeps between leases and questions and that was made from records.
 ///
@@ -20,41 +21,45 @@ package final class RecordMemory: Sendable {
     }
   }
 
-  package struct SegmentKey: Hashable, Sendable {
-    package var slice: Digest
-    /// The layer the activations enter: the frozen prefix, shared by all sequences.
-    package var layer: Int
-
-    package init(slice: Digest, layer: Int) {
-      self.slice = slice
-      self.layer = layer
-    }
-  }
+  package typealias SegmentKey = SliceCache<TrainingSegment>.Key
 
   /// Work on records, from before its first byte is handed over until after its last is gone.
   package struct Use: Sendable {
+    fileprivate let number: UInt64
     fileprivate let purgeCount: UInt64
   }
 
   fileprivate struct State: Sendable {
-    var segments: [SegmentKey: TrainingSegment] = [:]
+    var segments: SliceCache<TrainingSegment>
     /// By the artifacts they consist of.
     var members: [[Digest]: Member] = [:]
+    var useCount: UInt64 = 0
     var purgeCount: UInt64 = 0
   }
 
-  private let state = Guarded(State())
+  /// What is kept between leases if nobody says otherwise; the same for every run and machine.
+  package static let segmentByteLimit = 1 << 30
 
-  package init() {}
+  private let state: Guarded<State>
 
-  package func begin() -> Use { state.withLock { Use(purgeCount: $0.purgeCount) } }
+  /// - Parameter segmentByteLimit: limits the segments; members have a limit of their own.
+  package init(segmentByteLimit: Int = segmentByteLimit) {
+    state = Guarded(State(segments: SliceCache(byteLimit: segmentByteLimit)))
+  }
+
+  package func begin() -> Use {
+    state.withLock { state in
+      state.useCount += 1
+      return Use(number: state.useCount, purgeCount: state.purgeCount)
+    }
+  }
 
   /// Drops everything that could be made from purged records.
   package func forget(artifacts: [Digest]) {
     state.withLock { state in
       state.purgeCount += 1
       // The order does not name slices, so every segment goes.
-      state.segments = [:]
+      state.segments.removeAll()
       let dropped = Set(artifacts)
       state.members = state.members.filter { dropped.isDisjoint(with: $0.key) }
     }
@@ -64,17 +69,30 @@ package final class RecordMemory: Sendable {
   package func forgetAll() {
     state.withLock { state in
       state.purgeCount += 1
-      (state.segments, state.members) = ([:], [:])
+      state.segments.removeAll()
+      state.members = [:]
     }
   }
 
-  package func segment(_ key: SegmentKey) -> TrainingSegment? {
-    state.withLock { $0.segments[key] }
+  package func segment(_ key: SegmentKey, for use: Use) -> TrainingSegment? {
+    state.withLock { $0.segments.find(key, at: use.number) }
   }
 
-  package func keep(_ segment: TrainingSegment, _ key: SegmentKey, for use: Use) {
-    state.withLock { if $0.admits(use) { $0.segments[key] = segment } }
+  /// The slice as it enters the highest layer below the key's at which it is known.
+  package func nearestSegment(below key: SegmentKey) -> TrainingSegment? {
+    state.withLock { $0.segments.nearest(below: key) }
   }
+
+  /// Keeps a segment as long as there is room; the caller's copy is the caller's.
+  package func keep(_ segment: TrainingSegment, _ key: SegmentKey, for use: Use) {
+    state.withLock { state in
+      guard state.admits(use) else { return }
+      state.segments.insert(segment, byteCount: segment.byteCount, key, at: use.number)
+    }
+  }
+
+  package var segmentByteLimit: Int { state.withLock { $0.segments.byteLimit } }
+  package var segmentFigures: CacheFigures { state.withLock { $0.segments.figures } }
 
   package func member(_ artifacts: [Digest]) -> Member? {
     state.withLock { $0.members[artifacts] }
@@ -91,6 +109,13 @@ package final class RecordMemory: Sendable {
         state.members = state.members.filter { wanted.contains($0.key) }
       }
     }
+  }
+}
+
+extension CacheFigures {
+  /// For the log.
+  var text: String {
+    "found \(hits), computed \(misses), made room for others \(evictions), bytes held \(byteCount)"
   }
 }
 

@@ -2,6 +2,7 @@ import CoordinatorCore
 import Hashing
 import ModelFormats
 import ServiceSupport
+import Tokenization
 import Training
 import Unlearning
 import WorkerCore
@@ -49,9 +50,10 @@ package struct StageTraining: Sendable {
     let trainer = try BlockTrainer(
       encoder: model.encoder, recipe: recipe, layers: Array(assignment.layers),
       frozenAdapters: parents.flatMap(\.adapters), head: parents.last?.head, seed: assignment.seed)
+    let lower = lowerLayers(assignment, below: trainer.lowestLayer)
     let segments = try slices.map { slice in
       try beforeSlice()
-      return try segment(slice.records, slice.digest, trainer.lowestLayer, for: use)
+      return try segment(slice, entering: trainer.lowestLayer, alsoKeeping: lower, for: use)
     }
     restore(task, in: trainer, recordCount: records.count)
     let positions = slices.indices.flatMap { segment in
@@ -88,13 +90,28 @@ package struct StageTraining: Sendable {
     try? trainer.restore(checkpoint)
   }
 
-  /// A slice's records as the block's lowest layer sees them. A cache hit has the bits a miss would
-  /// compute, since both come from the same segment alone.
+  /// Where later stages of the sequence will begin, the next one first.
+  private func lowerLayers(_ assignment: BlockAssignment, below layer: Int) -> [Int] {
+    // A head alone reads what leaves the last layer, in every stage.
+    guard layer == assignment.layers.lowerBound else { return [] }
+    return RunPlan.stageStarts(
+      after: assignment.slot.stage, layers: assignment.layers,
+      layerCount: model.encoder.layerCount)
+  }
+
+  /// A slice's records as a layer sees them.
+  ///
+  /// A cache hit has the bits a miss would compute, wherever that would begin, since both come from
+  /// the same segment alone. What a miss passes on its way up and later stages want is kept, too.
   private func segment(
-    _ records: [Record], _ digest: Digest, _ layer: Int, for use: RecordMemory.Use
+    _ slice: TrainingTask.Slice, entering layer: Int, alsoKeeping lower: [Int],
+    for use: RecordMemory.Use
   ) throws -> TrainingSegment {
-    let key = RecordMemory.SegmentKey(slice: digest, layer: layer)
-    if let known = memory.segment(key) { return known }
+    let (records, key) = (
+      slice.records, RecordMemory.SegmentKey(slice: slice.digest, layer: layer)
+    )
+    // What enters the first layer is looked up faster than it is worth keeping.
+    if layer > 0, let known = memory.segment(key, for: use) { return known }
     let labels = try records.map { record in
       guard let label = recipe.labels.firstIndex(of: record.label) else {
         throw ServiceError(.badData, "a record's label is not in the recipe")
@@ -104,9 +121,18 @@ package struct StageTraining: Sendable {
     let sequences = records.map {
       model.tokens($0.text, pair: $0.textPair, maximumTokens: recipe.maximumTokens)
     }
-    let segment = TrainingSegment(
-      labels: labels, activations: try model.encoder.activations(of: sequences, below: layer))
-    memory.keep(segment, key, for: use)
-    return segment
+    let known = memory.nearestSegment(below: key)?.activations
+    let tokenCount = sequences.reduce(0) { $0 + $1.count }
+    let room = memory.segmentByteLimit / max(model.encoder.rowByteCount * tokenCount, 1)
+    let kept = lower.prefix(max(room - 1, 0)).filter { $0 > max(known?.layer ?? 0, 0) }
+    let found = try model.encoder.activations(
+      of: sequences, entering: kept.reversed() + [layer], above: known)
+    let segments = found.map { TrainingSegment(labels: labels, activations: $0) }
+    for segment in segments where segment.activations.layer > 0 {
+      memory.keep(
+        segment,
+        RecordMemory.SegmentKey(slice: slice.digest, layer: segment.activations.layer), for: use)
+    }
+    return segments[segments.count - 1]
   }
 }

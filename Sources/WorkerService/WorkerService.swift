@@ -17,6 +17,8 @@ package final class WorkerService: Sendable {
     /// Proves this worker to the coordinator, and the coordinator to it.
     package var key: PeerKey
     package var session = WorkerMachine.Settings()
+    /// What a session may keep of its records' activations between leases.
+    package var cacheByteLimit = RecordMemory.segmentByteLimit
 
     package init(
       coordinator: NetworkAddress, backboneFolder: String, roles: Set<WorkerRole>, key: PeerKey
@@ -97,7 +99,7 @@ package final class WorkerService: Sendable {
     introduction.head = seenHead.withLock { $0 }
     let session = WorkerSession(
       connection, key: settings.key, introduction: introduction, model: model,
-      settings: settings.session, log: log
+      settings: settings.session, cacheByteLimit: settings.cacheByteLimit, log: log
     ) { [seenHead] head in
       seenHead.withLock { seen in if head.size >= seen?.size ?? 0 { seen = head } }
     }

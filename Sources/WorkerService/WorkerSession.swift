@@ -49,7 +49,7 @@ final class WorkerSession: Sendable {
   /// Told every ledger head the coordinator shows.
   private let noteHead: @Sendable (LedgerHead) -> Void
   private let state: Guarded<State>
-  private let memory = RecordMemory()
+  private let memory: RecordMemory
   private let tasks = Mailbox<(task: TrainingTask, use: RecordMemory.Use)>(limit: 4)
   private let questions = Mailbox<(task: AnswerTask, use: RecordMemory.Use)>(limit: 4)
   /// Wakes the writer.
@@ -66,9 +66,11 @@ final class WorkerSession: Sendable {
 
   init(
     _ connection: TCPConnection, key: PeerKey, introduction: Introduction, model: LoadedModel,
-    settings: WorkerMachine.Settings, log: Log, noteHead: @escaping @Sendable (LedgerHead) -> Void
+    settings: WorkerMachine.Settings, cacheByteLimit: Int, log: Log,
+    noteHead: @escaping @Sendable (LedgerHead) -> Void
   ) {
     self.connection = connection
+    memory = RecordMemory(segmentByteLimit: cacheByteLimit)
     self.model = model
     self.log = log
     self.noteHead = noteHead
@@ -107,6 +109,8 @@ final class WorkerSession: Sendable {
     // The next session says that it knows nothing, and it shares this process: a step that still
     // runs must have dropped its records before that. After a drain the process ends.
     if case .ended(.drained) = outcome {} else { for end in threads { _ = end.wait() } }
+    let figures = memory.segmentFigures
+    if figures.hits + figures.misses > 0 { log.write("activations", figures.text) }
     memory.forgetAll()
     return (outcome, wasWelcome)
   }
@@ -252,6 +256,12 @@ final class WorkerSession: Sendable {
   private func nextTraining(_ training: StageTraining) -> WorkerMachine.Event? {
     guard let (task, use) = tasks.take() else { return nil }
     let epoch = task.epoch
+    let evictions = memory.segmentFigures.evictions
+    // Who runs the worker should know that it could use more memory.
+    defer {
+      let figures = memory.segmentFigures
+      if figures.evictions > evictions { log.write("activations", figures.text) }
+    }
     do {
       let (artifact, work) = try training.train(
         task, for: use, beforeSlice: checkGoesOn,

@@ -10,6 +10,7 @@ final class LocalProcesses {
   private let directory: String
   private let logPath: String?
   private let patienceSeconds: Double
+  private let workerOptions: [String]
   private(set) var coordinator: Process
   private(set) var workers: [Process] = []
 
@@ -17,14 +18,17 @@ final class LocalProcesses {
   ///
   /// - Parameters:
   ///   - logPath: Where the processes' standard error goes; `nil` leaves it to this one's.
+  ///   - workerOptions: What every worker is started with besides the run file.
   ///   - patienceSeconds: How long a start may take; that of a large run takes long.
-  init(runFile: String, directory: String, logPath: String? = nil, patienceSeconds: Double = 60)
-    throws
-  {
+  init(
+    runFile: String, directory: String, logPath: String? = nil, workerOptions: [String] = [],
+    patienceSeconds: Double = 60
+  ) throws {
     self.patienceSeconds = patienceSeconds
     self.runFile = runFile
     self.directory = directory
     self.logPath = logPath
+    self.workerOptions = workerOptions
     coordinator = Process()
     try startCoordinator()
   }
@@ -47,14 +51,14 @@ final class LocalProcesses {
   }
 
   func startWorker() throws {
-    workers.append(try start(["worker", "--run", runFile]))
+    workers.append(try start(["worker", "--run", runFile] + workerOptions))
   }
 
   var coordinatorIsRunning: Bool { coordinator.isRunning }
 
   func restartDeadWorkers() throws {
     for index in workers.indices where !workers[index].isRunning {
-      workers[index] = try start(["worker", "--run", runFile])
+      workers[index] = try start(["worker", "--run", runFile] + workerOptions)
     }
   }
 

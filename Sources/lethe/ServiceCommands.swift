@@ -36,13 +36,16 @@ let upCommand = Command(
   options: [
     serviceRunOption,
     CommandOption("workers", .integer(1...64), default: "2", help: "Worker processes."),
+    cacheOption,
   ],
   examples: [Example("lethe up --run lethe.json5 --workers 2", "Everything on this machine.")]
 ) { arguments, console in
   let path = arguments.string("run")
   let file = try readRunFile(path)
   let directory = resolve(file.coordinator.directory, base: folder(of: path))
-  let processes = try LocalProcesses(runFile: path, directory: directory)
+  let processes = try LocalProcesses(
+    runFile: path, directory: directory,
+    workerOptions: ["--cache-bytes", arguments.string("cache-bytes")])
   for _ in 0..<arguments.integer("workers") { try processes.startWorker() }
   console.note("run \(file.name): coordinator and \(arguments.integer("workers")) workers are up")
   console.note("next: lethe train --run \(path) --watch")

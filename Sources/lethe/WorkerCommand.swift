@@ -8,6 +8,15 @@ import WireFormat
 import WorkerCore
 import WorkerService
 
+/// Shared with `up`, which hands it on.
+let cacheOption = CommandOption(
+  "cache-bytes", .byteCount, default: "1G", environment: "LETHE_CACHE_BYTES",
+  help: """
+    What a worker may keep of its records between stages: activations below the layers it trains, \
+    1.5 KiB a token of MiniLM, which it computes again when they had to go; bits stay the same. A \
+    stage in training also holds those of its own records, however many they are.
+    """)
+
 let workerCommand = Command(
   name: "worker", summary: "train leased blocks and answer predictions",
   discussion: """
@@ -35,6 +44,7 @@ let workerCommand = Command(
     CommandOption(
       "checkpoint-seconds", .number(0.2...3_600), default: "10",
       help: "Training time between two checkpoints of a block; a lost worker costs no more."),
+    cacheOption,
   ],
   examples: [
     Example(
@@ -65,6 +75,7 @@ let workerCommand = Command(
     key: key)
   settings.session.checkpointInterval = Milliseconds(
     arguments.number("checkpoint-seconds") * 1_000)
+  settings.cacheByteLimit = arguments.byteCount("cache-bytes")
   let service = try WorkerService(settings)
   let signals = DrainSignals { service.drain() }
   defer { signals.cancel() }

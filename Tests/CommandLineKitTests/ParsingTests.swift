@@ -46,6 +46,9 @@ import Testing
       because: "after -- nothing is an option"),
     Accepted(
       words: ["delete", "-5"], prints: "-5", because: "a number is no option"),
+    Accepted(words: ["delete", "--memory", "0"], prints: "0", because: "bytes as they are"),
+    Accepted(
+      words: ["delete", "--memory", "512M"], prints: "536870912", because: "steps of 1024"),
     Accepted(words: ["lineage", "record", "n1"], prints: "n1 as table", because: "nested verb"),
     Accepted(
       words: ["lineage", "record", "n1", "--format", "dot"], prints: "n1 as dot",
@@ -129,6 +132,18 @@ import Testing
     Refused(
       words: ["train", "a", "--rate", "1.5"],
       message: "--rate: \"1.5\" is out of range (0 to 1)", hint: "lethe train --help"),
+    Refused(
+      words: ["delete", "--memory", "8388608T"],
+      message: "--memory: \"8388608T\" is no number of bytes, like 1048576, 512M or 2G",
+      hint: "lethe delete --help"),
+    Refused(
+      words: ["delete", "--memory", "G"],
+      message: "--memory: \"G\" is no number of bytes, like 1048576, 512M or 2G",
+      hint: "lethe delete --help"),
+    Refused(
+      words: ["delete", "--memory=-1K"],
+      message: "--memory: \"-1K\" is no number of bytes, like 1048576, 512M or 2G",
+      hint: "lethe delete --help"),
     Refused(
       words: ["train", "a", "--schedule", "cosine"],
       message: "--schedule: \"cosine\" is none of constant, linear", hint: "lethe train --help"),

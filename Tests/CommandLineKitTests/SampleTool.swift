@@ -52,9 +52,11 @@ let sample = CommandLineTool(
     },
     Command(
       name: "delete", summary: "take any count",
-      arguments: [Argument("id", arity: .any, help: "Ids.")]
+      arguments: [Argument("id", arity: .any, help: "Ids.")],
+      options: [CommandOption("memory", .byteCount, help: "How much.")]
     ) { arguments, console in
-      try console.print(arguments.strings("id").joined(separator: "|"))
+      let memory = arguments.byteCount(ifGiven: "memory").map { ["\($0)"] } ?? []
+      try console.print((arguments.strings("id") + memory).joined(separator: "|"))
       return .changesPlanned
     },
     Command(

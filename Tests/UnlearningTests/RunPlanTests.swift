@@ -16,6 +16,20 @@ import Unlearning
   }
 
   @Test(
+    "knows from a stage's layers where the next ones begin",
+    arguments: [
+      (6, 1, 5..<6, [4, 3, 2, 1, 0], "six groups"), (6, 4, 2..<3, [1, 0], "in the middle"),
+      (6, 1, 4..<6, [2, 0], "three groups, or four: the fewest"), (6, 6, 0..<1, [], "the last"),
+      (6, 3, 1..<2, [0], "four groups, and nothing else"), (6, 2, 5..<6, [], "no plan has it"),
+      (6, 9, 0..<1, [], "more stages than layers"), (6, 0, 5..<6, [], "stages begin at one"),
+    ])
+  func starts(layerCount: Int, stage: Int, layers: Range<Int>, starts: [Int], because: String) {
+    #expect(
+      RunPlan.stageStarts(after: stage, layers: layers, layerCount: layerCount) == starts,
+      "\(because)")
+  }
+
+  @Test(
     "keeps exactly the blocks before the first tainted slice",
     arguments: [
       ([0, 1, 2, 3], Set<Int>(), 4), ([0, 1, 2, 3], Set([3]), 3), ([3, 0, 1, 2], Set([3]), 0),

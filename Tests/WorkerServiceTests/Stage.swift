@@ -39,10 +39,11 @@ enum Stage {
       checkpoint: checkpoint)
   }
 
-  static func training(epochs: Int) throws -> StageTraining {
+  static func training(epochs: Int, memory: RecordMemory = RecordMemory()) throws
+    -> StageTraining
+  {
     StageTraining(
-      model: try LoadedModel(folder: backbone), recipe: recipe(epochs: epochs),
-      memory: RecordMemory())
+      model: try LoadedModel(folder: backbone), recipe: recipe(epochs: epochs), memory: memory)
   }
 
   /// The stage in one go, or from a checkpoint on.

@@ -35,8 +35,11 @@ TABLES = "CoordinatorCoreTests.RecordTableTests"
 WIRE = "WireFormatTests"
 RECEIPTS = "ReceiptsTests.ReceiptTests/(refuses|trusted|spelling|otherID|early)"
 PROOFS = "ReceiptsTests.LedgerProofTests/(problems|grows|holds)"
+MEMORY = "Sources/WorkerService/RecordMemory.swift"
+SLICES = "Sources/WorkerCore/SliceCache.swift"
 CONFIRMATIONS = "WorkerCoreTests.ConfirmationTests"
 LEASES = "WorkerCoreTests.LeaseTests"
+CACHES = "(WorkerServiceTests.(RecordMemory|Cache)|WorkerCoreTests.SliceCache)Tests"
 
 SKIP = "if !isMutant(@) { # }"
 HOLDS = "(isMutant(@) || (#))"
@@ -309,6 +312,14 @@ MUTANTS = [
     ("name of a fetched artifact", WORKER_LEASES, "SHA256.hash(bytes) == digest", HOLDS, LEASES),
     ("digest of a fetched checkpoint", WORKER_LEASES,
      "SHA256.hash(bytes) == lease.grant.checkpoint?.digest", HOLDS, LEASES),
+    ("activations dropped by a purge", MEMORY,
+     "every segment goes.\n      state.segments.removeAll()",
+     "every segment goes.\n      if !isMutant(@) { state.segments.removeAll() }", CACHES),
+    ("activations kept by work from before a purge", MEMORY,
+     "guard state.admits(use) else { return }", "guard isMutant(@) || state.admits(use) else { return }",
+     CACHES),
+    ("budget of activations", SLICES, "while figures.byteCount > byteLimit,",
+     "while !isMutant(@), figures.byteCount > byteLimit,", CACHES),
     ("one lease at a time", WORKER_LEASES, "guard awaitsLease, lease == nil,",
      "guard isMutant(@) || awaitsLease, isMutant(@) || lease == nil,", LEASES),
 ]
