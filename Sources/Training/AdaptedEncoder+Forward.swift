@@ -54,28 +54,9 @@ extension AdaptedEncoder {
   package func logits(of sequences: [TokenSequence], head: ClassifierHead)
     throws(TrainingError) -> [[Float]]
   {
-    try logits(of: sequences, heads: [head]).map { $0[0] }
-  }
-
-  /// One row of logits per sequence and head; all heads read the same encoder output.
-  package func logits(of sequences: [TokenSequence], heads: [ClassifierHead])
-    throws(TrainingError) -> [[[Float]]]
-  {
-    try encoder.check(sequences)
-    for head in heads { try encoder.check(head, labelCount: head.labelCount) }
-    let width = encoder.shape.hidden
-    let mean = FloatBuffer(count: width)
-    var logits: [[[Float]]] = []
-    logits.reserveCapacity(sequences.count)
-    forEachStretch(of: sequences, through: [encoder.layerCount]) { _, _, rows, layout in
-      for record in 0..<layout.recordCount {
-        Pooling.mean(
-          mean.pointer, rows + layout.starts[record] * width, length: layout.length(record),
-          width: width)
-        logits.append(heads.map { $0.logits(of: mean.pointer) })
-      }
-    }
-    return logits
+    try encoder.logits(
+      of: sequences, members: [EnsembleMember(encoder: self, head: head)],
+      memory: ForwardMemory(encoder))[0]
   }
 
   /// Runs layers over each stretch and hands over its records' rows as they enter some of them.
@@ -87,15 +68,10 @@ extension AdaptedEncoder {
   ) {
     let (shape, stretches) = (encoder.shape, Self.stretches(sequences))
     func tokens(_ stretch: Range<Int>) -> Int { sequences[stretch].reduce(0) { $0 + $1.count } }
-    let bounds = BatchBounds(
-      tokens: stretches.map(tokens).max() ?? 0, scores: 0,
-      longest: sequences.map(\.count).max() ?? 0)
-    let pass = LayerPass(
-      shape: shape, gemm: GEMM(),
-      scratch: Scratch(shape, bounds, rank: 0, forBackward: false))
-    let buffers = LayerBuffers(
-      shape, bounds, lora: nil, activated: FloatBuffer(count: 0), keeping: false)
-    let rows = FloatBuffer(count: bounds.tokens * shape.hidden)
+    let memory = ForwardMemory(encoder)
+    let room = memory.room(
+      tokens: stretches.map(tokens).max() ?? 0, longest: sequences.map(\.count).max() ?? 0)
+    let (rows, buffers) = (room.shared, room.buffers)
     var layout = TokenLayout(heads: shape.heads)
     for stretch in stretches {
       layout.removeAll()
@@ -110,7 +86,7 @@ extension AdaptedEncoder {
       }
       for (place, layer) in layers.enumerated() {
         while level < layer {
-          pass.forward(
+          room.pass.forward(
             self.layers[level], rows.pointer, into: rows.pointer, layout, buffers, lora: nil,
             keeping: false)
           level += 1
@@ -120,12 +96,15 @@ extension AdaptedEncoder {
     }
   }
 
-  static func stretches(_ sequences: [TokenSequence]) -> [Range<Int>] {
+  /// Whole records until there are at least so many tokens, again and again.
+  static func stretches(
+    _ sequences: [TokenSequence], tokenCount: Int = stretchTokenCount
+  ) -> [Range<Int>] {
     var stretches: [Range<Int>] = []
     var (start, tokens) = (0, 0)
     for (index, sequence) in sequences.enumerated() {
       tokens += sequence.count
-      if tokens >= stretchTokenCount {
+      if tokens >= tokenCount {
         stretches.append(start..<index + 1)
         (start, tokens) = (index + 1, 0)
       }

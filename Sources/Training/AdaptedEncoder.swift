@@ -11,11 +11,14 @@ internal import Unlearning
 package final class AdaptedEncoder: @unchecked Sendable {
   package let encoder: Encoder
   let layers: [LayerWeights]
+  /// Below it, layers are the encoder's own; the number of layers without any adapter.
+  package let lowestAdaptedLayer: Int
 
   /// Checks every adapter's layer and shape, and that no projection has two.
   package init(_ encoder: Encoder, adapters: [Adapter]) throws(TrainingError) {
     self.encoder = encoder
     try encoder.check(adapters)
+    lowestAdaptedLayer = adapters.map(\.layer).min() ?? encoder.layerCount
     let gemm = GEMM()
     layers = encoder.layers.enumerated().map { index, weights in
       weights.merging(adapters.filter { $0.layer == index }, encoder.shape, gemm)

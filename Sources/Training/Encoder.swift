@@ -11,6 +11,9 @@ package final class Encoder: @unchecked Sendable {
   let shape: LayerShape
   let embeddings: EmbeddingWeights
   let layers: [LayerWeights]
+  let rows: RowIndependence
+  /// Whether texts share products: where that changes no bit of any.
+  package var groupsTexts: Bool { rows.fewestRows != nil }
   private let file: SafetensorsFile
 
   /// Finds and checks every tensor the layers need; names may carry the prefix `bert.`.
@@ -36,6 +39,9 @@ package final class Encoder: @unchecked Sendable {
       layers.append(try tensors.layer(layer, configuration))
     }
     self.layers = layers
+    rows = RowIndependence(
+      layers.first, shape, values: embeddings.words, count: configuration.vocabularySize * hidden,
+      longest: configuration.positionCount)
   }
 
   package var layerCount: Int { configuration.layerCount }

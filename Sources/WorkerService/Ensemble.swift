@@ -15,6 +15,9 @@ struct Ensemble: Sendable {
   let memory: RecordMemory
 
   /// Mean of the shards' logits; members of earlier views are dropped first.
+  ///
+  /// A text goes through the layers below all shards' adapters once. Its answer does not depend on
+  /// the texts beside it.
   func answer(
     _ task: AnswerTask, for use: RecordMemory.Use
   ) throws -> [ShardedPrediction] {
@@ -27,9 +30,10 @@ struct Ensemble: Sendable {
     }
     var sums = [[Double]](
       repeating: Array(repeating: 0, count: recipe.labels.count), count: inputs.count)
-    for prefix in view {
-      let member = try member(prefix, of: task, for: use)
-      let logits = try member.encoder.logits(of: sequences, head: member.head)
+    let members = try view.map { try member($0, of: task, for: use) }
+    let workplace = memory.takeWorkplace(model.encoder)
+    defer { memory.putBack(workplace, for: use) }
+    for logits in try model.encoder.logits(of: sequences, members: members, memory: workplace) {
       for (index, row) in logits.enumerated() {
         for (label, logit) in row.enumerated() { sums[index][label] += Double(logit) }
       }

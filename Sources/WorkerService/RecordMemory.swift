@@ -10,16 +10,8 @@ import WorkerCore
 /// in; that work is a *use*, and one that began before a purge puts nothing in after it. When a
 /// purge may be confirmed, which waits for such work, is decided in `WorkerMachine`.
 package final class RecordMemory: Sendable {
-  /// Shards folded into the backbone, with the head on top.
-  package struct Member: Sendable {
-    package var encoder: AdaptedEncoder
-    package var head: ClassifierHead
-
-    package init(encoder: AdaptedEncoder, head: ClassifierHead) {
-      self.encoder = encoder
-      self.head = head
-    }
-  }
+  /// A shard's blocks folded into the backbone, with the head on top.
+  package typealias Member = EnsembleMember
 
   package typealias SegmentKey = SliceCache<TrainingSegment>.Key
 
@@ -33,6 +25,8 @@ package final class RecordMemory: Sendable {
     var segments: SliceCache<TrainingSegment>
     /// By the artifacts they consist of.
     var members: [[Digest]: Member] = [:]
+    /// Where members work; nobody's while a question is answered.
+    var workplace: ForwardMemory?
     var useCount: UInt64 = 0
     var purgeCount: UInt64 = 0
   }
@@ -62,6 +56,8 @@ package final class RecordMemory: Sendable {
       state.segments.removeAll()
       let dropped = Set(artifacts)
       state.members = state.members.filter { dropped.isDisjoint(with: $0.key) }
+      // What a dropped member has computed is still there.
+      state.workplace = nil
     }
   }
 
@@ -70,7 +66,7 @@ package final class RecordMemory: Sendable {
     state.withLock { state in
       state.purgeCount += 1
       state.segments.removeAll()
-      state.members = [:]
+      (state.members, state.workplace) = ([:], nil)
     }
   }
 
@@ -100,6 +96,18 @@ package final class RecordMemory: Sendable {
 
   package func keep(_ member: Member, _ artifacts: [Digest], for use: Use) {
     state.withLock { if $0.admits(use) { $0.members[artifacts] = member } }
+  }
+
+  /// Memory to work in, of an earlier question if there is any; to be put back.
+  package func takeWorkplace(_ encoder: Encoder) -> ForwardMemory {
+    state.withLock { state in
+      defer { state.workplace = nil }
+      return state.workplace
+    } ?? ForwardMemory(encoder)
+  }
+
+  package func putBack(_ workplace: ForwardMemory, for use: Use) {
+    state.withLock { if $0.admits(use) { $0.workplace = workplace } }
   }
 
   /// Makes room: once there are more members than `limit`, only the wanted ones stay.

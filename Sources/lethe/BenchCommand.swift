@@ -5,8 +5,11 @@ import Training
 import WorkerService
 
 let benchCommand = Command(
-  name: "bench", summary: "measure the engine and the coordinator",
-  verbs: [engineBenchCommand, coordinatorBenchCommand, deletionsBenchCommand])
+  name: "bench", summary: "measure the engine, predictions and the coordinator",
+  verbs: [
+    engineBenchCommand, serveBenchCommand, cacheBenchCommand, coordinatorBenchCommand,
+    deletionsBenchCommand,
+  ])
 
 private let coordinatorBenchCommand = Command(
   name: "coordinator", summary: "measure a coordinator under many workers that train nothing",

@@ -73,6 +73,25 @@ import WorkerService
     #expect(buffer == nil)
   }
 
+  @Test("lends the memory of the last question until a purge")
+  func workplace() throws {
+    let encoder = try LoadedModel(folder: Self.backbone).encoder
+    let memory = RecordMemory()
+    let use = memory.begin()
+    let first = memory.takeWorkplace(encoder)
+    memory.putBack(first, for: use)
+    #expect(memory.takeWorkplace(encoder) === first)
+    #expect(memory.takeWorkplace(encoder) !== first, "lent to one at a time")
+    memory.putBack(first, for: use)
+    memory.forget(artifacts: [])
+    #expect(memory.takeWorkplace(encoder) !== first)
+    memory.putBack(first, for: use)
+    #expect(memory.takeWorkplace(encoder) !== first, "it may hold what was purged")
+    memory.putBack(first, for: memory.begin())
+    memory.forgetAll()
+    #expect(memory.takeWorkplace(encoder) !== first)
+  }
+
   @Test("knows nothing after its session")
   func forgetsAll() throws {
     let memory = RecordMemory()

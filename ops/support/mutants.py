@@ -318,6 +318,8 @@ MUTANTS = [
     ("activations kept by work from before a purge", MEMORY,
      "guard state.admits(use) else { return }", "guard isMutant(@) || state.admits(use) else { return }",
      CACHES),
+    ("memory of a purged member's answers", MEMORY, "is still there.\n      state.workplace = nil",
+     "is still there.\n      if !isMutant(@) { state.workplace = nil }", CACHES),
     ("budget of activations", SLICES, "while figures.byteCount > byteLimit,",
      "while !isMutant(@), figures.byteCount > byteLimit,", CACHES),
     ("one lease at a time", WORKER_LEASES, "guard awaitsLease, lease == nil,",

@@ -1,0 +1,55 @@
+internal import Numerics
+
+/// Memory for running layers over texts without a backward pass, kept from one call to the next.
+///
+/// It grows to the largest stretch there was. What a call leaves in it was made of the call's texts
+/// and adapters: whoever may not keep that drops the memory.
+///
+/// - Note: `@unchecked Sendable`: its owner lends it to one thread at a time.
+package final class ForwardMemory: @unchecked Sendable {
+  private var room: Room
+  var layout: TokenLayout
+  private let shape: LayerShape
+
+  /// What is sized by the largest stretch.
+  struct Room {
+    let bounds: BatchBounds
+    let pass: LayerPass
+    let buffers: LayerBuffers
+    /// (tokens, hidden): what all members read.
+    let shared: FloatBuffer
+    /// (tokens, hidden): what one member makes of it.
+    let own: FloatBuffer
+    /// (hidden)
+    let mean: FloatBuffer
+
+    init(_ shape: LayerShape, _ bounds: BatchBounds) {
+      self.bounds = bounds
+      pass = LayerPass(
+        shape: shape, gemm: GEMM(), scratch: Scratch(shape, bounds, rank: 0, forBackward: false))
+      buffers = LayerBuffers(
+        shape, bounds, lora: nil, activated: FloatBuffer(count: 0), keeping: false)
+      shared = FloatBuffer(count: bounds.tokens * shape.hidden)
+      own = FloatBuffer(count: bounds.tokens * shape.hidden)
+      mean = FloatBuffer(count: shape.hidden)
+    }
+  }
+
+  package init(_ encoder: Encoder) {
+    shape = encoder.shape
+    layout = TokenLayout(heads: shape.heads)
+    room = Room(shape, BatchBounds(tokens: 0, scores: 0, longest: 0))
+  }
+
+  /// Room for stretches of that size; what was there before is lost only if it was too small.
+  func room(tokens: Int, longest: Int) -> Room {
+    if tokens > room.bounds.tokens || longest > room.bounds.longest {
+      room = Room(
+        shape,
+        BatchBounds(
+          tokens: max(tokens, room.bounds.tokens), scores: 0,
+          longest: max(longest, room.bounds.longest)))
+    }
+    return room
+  }
+}
