@@ -50,6 +50,42 @@ extension AdaptedEncoder {
     return found
   }
 
+  /// The hidden states of some of the sequences as they enter a layer.
+  ///
+  /// Computed as those of all are, over the same stretches, so to the same bits, in the memory that
+  /// the wanted ones take.
+  ///
+  /// - Parameters:
+  ///   - wanted: places among the sequences, ascending; the result has their order.
+  ///   - known: all the sequences' states as they enter that layer or one below.
+  package func activations(
+    of sequences: [TokenSequence], only wanted: [Int], below layer: Int,
+    above known: PrefixActivations? = nil
+  ) throws(TrainingError) -> PrefixActivations {
+    guard ((known?.layer ?? 0)...encoder.layerCount).contains(layer) else {
+      throw .unknownLayer(layer, layerCount: encoder.layerCount)
+    }
+    try encoder.check(sequences)
+    let width = encoder.shape.hidden
+    var starts = [0]
+    for place in wanted { starts.append(starts[starts.count - 1] + sequences[place].count) }
+    let hidden = FloatBuffer(count: starts[wanted.count] * width)
+    var next = 0
+    func isNext(in stretch: Range<Int>) -> Bool {
+      next < wanted.count && wanted[next] < stretch.upperBound
+    }
+    forEachStretch(of: sequences, from: known, through: [layer], where: isNext) {
+      _, stretch, rows, layout in
+      while isNext(in: stretch) {
+        let record = wanted[next] - stretch.lowerBound
+        (hidden.pointer + starts[next] * width)
+          .update(from: rows + layout.starts[record] * width, count: layout.length(record) * width)
+        next += 1
+      }
+    }
+    return PrefixActivations(layer: layer, starts: starts, width: width, hidden: hidden)
+  }
+
   /// One row of logits per sequence, in their order.
   package func logits(of sequences: [TokenSequence], head: ClassifierHead)
     throws(TrainingError) -> [[Float]]
@@ -61,9 +97,12 @@ extension AdaptedEncoder {
 
   /// Runs layers over each stretch and hands over its records' rows as they enter some of them.
   ///
-  /// - Parameter body: is told the place among `layers`, the stretch, its rows and their layout.
+  /// - Parameters:
+  ///   - isWanted: whether a stretch must be run at all.
+  ///   - body: is told the place among `layers`, the stretch, its rows and their layout.
   private func forEachStretch(
-    of sequences: [TokenSequence], from known: PrefixActivations? = nil, through layers: [Int],
+    of sequences: [TokenSequence], from known: PrefixActivations?, through layers: [Int],
+    where isWanted: (Range<Int>) -> Bool = { _ in true },
     _ body: (Int, Range<Int>, UnsafePointer<Float>, TokenLayout) -> Void
   ) {
     let (shape, stretches) = (encoder.shape, Self.stretches(sequences))
@@ -73,7 +112,7 @@ extension AdaptedEncoder {
       tokens: stretches.map(tokens).max() ?? 0, longest: sequences.map(\.count).max() ?? 0)
     let (rows, buffers) = (room.shared, room.buffers)
     var layout = TokenLayout(heads: shape.heads)
-    for stretch in stretches {
+    for stretch in stretches where isWanted(stretch) {
       layout.removeAll()
       for sequence in sequences[stretch] { layout.append(length: sequence.count) }
       var level = known?.layer ?? 0
@@ -153,6 +192,14 @@ extension Encoder {
     of sequences: [TokenSequence], entering layers: [Int], above known: PrefixActivations? = nil
   ) throws(TrainingError) -> [PrefixActivations] {
     try adapted(by: []).activations(of: sequences, entering: layers, above: known)
+  }
+
+  /// The hidden states of some of the sequences as they enter a layer; see `AdaptedEncoder`.
+  package func activations(
+    of sequences: [TokenSequence], only wanted: [Int], below layer: Int,
+    above known: PrefixActivations? = nil
+  ) throws(TrainingError) -> PrefixActivations {
+    try adapted(by: []).activations(of: sequences, only: wanted, below: layer, above: known)
   }
 
   /// One row of logits per sequence.

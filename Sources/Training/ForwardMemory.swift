@@ -10,6 +10,7 @@ package final class ForwardMemory: @unchecked Sendable {
   private var room: Room
   var layout: TokenLayout
   private let shape: LayerShape
+  let gemm: GEMM
 
   /// What is sized by the largest stretch.
   struct Room {
@@ -23,10 +24,10 @@ package final class ForwardMemory: @unchecked Sendable {
     /// (hidden)
     let mean: FloatBuffer
 
-    init(_ shape: LayerShape, _ bounds: BatchBounds) {
+    init(_ shape: LayerShape, _ bounds: BatchBounds, _ gemm: GEMM) {
       self.bounds = bounds
       pass = LayerPass(
-        shape: shape, gemm: GEMM(), scratch: Scratch(shape, bounds, rank: 0, forBackward: false))
+        shape: shape, gemm: gemm, scratch: Scratch(shape, bounds, rank: 0, forBackward: false))
       buffers = LayerBuffers(
         shape, bounds, lora: nil, activated: FloatBuffer(count: 0), keeping: false)
       shared = FloatBuffer(count: bounds.tokens * shape.hidden)
@@ -38,7 +39,8 @@ package final class ForwardMemory: @unchecked Sendable {
   package init(_ encoder: Encoder) {
     shape = encoder.shape
     layout = TokenLayout(heads: shape.heads)
-    room = Room(shape, BatchBounds(tokens: 0, scores: 0, longest: 0))
+    gemm = GEMM()
+    room = Room(shape, BatchBounds(tokens: 0, scores: 0, longest: 0), gemm)
   }
 
   /// Room for stretches of that size; what was there before is lost only if it was too small.
@@ -48,7 +50,7 @@ package final class ForwardMemory: @unchecked Sendable {
         shape,
         BatchBounds(
           tokens: max(tokens, room.bounds.tokens), scores: 0,
-          longest: max(longest, room.bounds.longest)))
+          longest: max(longest, room.bounds.longest)), gemm)
     }
     return room
   }

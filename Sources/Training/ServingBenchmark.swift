@@ -25,6 +25,9 @@ package struct ServingBenchmark {
     package var batchSeconds: [Double]
     /// Of each text asked for alone.
     package var textSeconds: [Double]
+    /// Of the batches' time, what passed inside matrix products.
+    package var gemmShare: Double
+    package var gigaflopsPerSecond: Double
     /// All logits of the first batch, for comparing bits.
     package var logits: [[[Float]]]
   }
@@ -44,7 +47,8 @@ package struct ServingBenchmark {
     let texts = tokens(lengths)
     let members = try members(shape)
     let memory = ForwardMemory(encoder)
-    var result = Measurement(batchSeconds: [], textSeconds: [], logits: [])
+    var result = Measurement(
+      batchSeconds: [], textSeconds: [], gemmShare: 0, gigaflopsPerSecond: 0, logits: [])
     func ask(_ texts: ArraySlice<TokenSequence>) throws(TrainingError) -> Double {
       let start = profileNanoseconds()
       let logits = try encoder.logits(
@@ -54,10 +58,14 @@ package struct ServingBenchmark {
       return seconds
     }
     _ = try ask(texts.prefix(Self.batchSize))
+    memory.gemm.resetProfile()
     for start in stride(from: 0, to: texts.count, by: Self.batchSize) {
       result.batchSeconds.append(
         try ask(texts[start..<min(start + Self.batchSize, texts.count)]))
     }
+    let seconds = result.batchSeconds.reduce(0, +)
+    result.gemmShare = Double(memory.gemm.nanoseconds) / 1e9 / seconds
+    result.gigaflopsPerSecond = Double(memory.gemm.operationCount) / 1e9 / seconds
     let count = min(texts.count, 2 * Self.batchSize)
     _ = try ask(texts.prefix(1))
     for index in 0..<count { result.textSeconds.append(try ask(texts[index..<index + 1])) }

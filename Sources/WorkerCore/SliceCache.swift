@@ -47,9 +47,9 @@ package struct SliceCache<Value: Sendable>: Sendable {
     return value
   }
 
-  /// The highest layer below a key at which its slice is known: where to go on from.
-  package func nearest(below key: Key) -> Value? {
-    (0..<max(key.layer, 0)).reversed().lazy
+  /// The slice at the highest layer at which it is known, up to the key's: where to go on from.
+  package func nearest(notAbove key: Key) -> Value? {
+    (0...max(key.layer, 0)).reversed().lazy
       .compactMap { entries[Key(slice: key.slice, layer: $0)]?.value }.first
   }
 

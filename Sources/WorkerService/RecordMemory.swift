@@ -74,9 +74,9 @@ package final class RecordMemory: Sendable {
     state.withLock { $0.segments.find(key, at: use.number) }
   }
 
-  /// The slice as it enters the highest layer below the key's at which it is known.
-  package func nearestSegment(below key: SegmentKey) -> TrainingSegment? {
-    state.withLock { $0.segments.nearest(below: key) }
+  /// The slice as it enters the highest layer at which it is known, up to the key's.
+  package func nearestSegment(notAbove key: SegmentKey) -> TrainingSegment? {
+    state.withLock { $0.segments.nearest(notAbove: key) }
   }
 
   /// Keeps a segment as long as there is room; the caller's copy is the caller's.

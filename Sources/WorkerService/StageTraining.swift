@@ -13,11 +13,20 @@ package struct StageTraining: Sendable {
   private let recipe: TrainingRecipe
   /// Keeps the frozen prefix's activations between leases.
   private let memory: RecordMemory
+  /// What a stage may hold of its own records' activations.
+  private let byteLimit: Int
 
-  package init(model: LoadedModel, recipe: TrainingRecipe, memory: RecordMemory) {
+  /// Less would only make stages run their frozen layers over and over.
+  package static let smallestByteLimit = 64 << 20
+
+  /// - Parameter byteLimit: default: as much as the memory may keep, or `smallestByteLimit`.
+  package init(
+    model: LoadedModel, recipe: TrainingRecipe, memory: RecordMemory, byteLimit: Int? = nil
+  ) {
     self.model = model
     self.recipe = recipe
     self.memory = memory
+    self.byteLimit = byteLimit ?? max(memory.segmentByteLimit, Self.smallestByteLimit)
   }
 
   /// - Parameters:
@@ -50,24 +59,31 @@ package struct StageTraining: Sendable {
     let trainer = try BlockTrainer(
       encoder: model.encoder, recipe: recipe, layers: Array(assignment.layers),
       frozenAdapters: parents.flatMap(\.adapters), head: parents.last?.head, seed: assignment.seed)
-    let lower = lowerLayers(assignment, below: trainer.lowestLayer)
-    let segments = try slices.map { slice in
-      try beforeSlice()
-      return try segment(slice, entering: trainer.lowestLayer, alsoKeeping: lower, for: use)
-    }
-    restore(task, in: trainer, recordCount: records.count)
     let positions = slices.indices.flatMap { segment in
       slices[segment].records.indices.map { RecordPosition(segment: segment, index: $0) }
     }
-    let block = try trainer.train(
-      on: segments,
-      order: { epoch in
-        EpochOrder.positions(of: records.map(\.id.bytes), seed: assignment.seed, epoch: epoch)
-          .map { positions[$0] }
-      },
-      onStep: { progress in
-        try onStep(progress) { trainer.checkpoint.encoded(for: assignment.key) }
-      })
+    func order(_ epoch: Int) -> [RecordPosition] {
+      EpochOrder.positions(of: records.map(\.id.bytes), seed: assignment.seed, epoch: epoch)
+        .map { positions[$0] }
+    }
+    func report(_ progress: TrainingProgress) throws {
+      try onStep(progress) { trainer.checkpoint.encoded(for: assignment.key) }
+    }
+    let firstStep = restore(task, in: trainer, recordCount: records.count)
+    let block: TrainedBlock
+    if let stage = try windowedStage(slices, entering: trainer.lowestLayer) {
+      block = try stage.train(
+        trainer, from: firstStep, order: order,
+        known: { memory.nearestSegment(notAbove: stage.key(ofSlice: $0))?.activations },
+        beforeSlice: beforeSlice, onStep: report)
+    } else {
+      let lower = lowerLayers(assignment, below: trainer.lowestLayer)
+      let segments = try slices.map { slice in
+        try beforeSlice()
+        return try segment(slice, entering: trainer.lowestLayer, alsoKeeping: lower, for: use)
+      }
+      block = try trainer.train(on: segments, order: order, onStep: report)
+    }
     let statistics = block.statistics
     return (
       BlockArtifact.encode(block.adapters, block.head, recipe),
@@ -80,14 +96,51 @@ package struct StageTraining: Sendable {
 
   /// Goes on from the task's checkpoint. One that cannot be of this stage is left alone: training
   /// from the beginning gives the same bits.
-  private func restore(_ task: TrainingTask, in trainer: BlockTrainer, recordCount: Int) {
+  ///
+  /// - Returns: the step to go on with.
+  private func restore(_ task: TrainingTask, in trainer: BlockTrainer, recordCount: Int) -> Int {
     guard let bytes = task.checkpoint,
       let checkpoint = try? TrainingCheckpoint(encoded: bytes, for: task.assignment.key)
-    else { return }
+    else { return 0 }
     let batchSize = max(recipe.batchSize, 1)
     let stepCount = recipe.epochs * ((recordCount + batchSize - 1) / batchSize)
-    guard checkpoint.stepsDone <= stepCount else { return }
-    try? trainer.restore(checkpoint)
+    guard checkpoint.stepsDone <= stepCount, (try? trainer.restore(checkpoint)) != nil else {
+      return 0
+    }
+    return checkpoint.stepsDone
+  }
+
+  /// The stage in windows, if its activations would be more than it may hold.
+  private func windowedStage(_ slices: [TrainingTask.Slice], entering layer: Int) throws
+    -> WindowedStage?
+  {
+    // A token is at least a byte of its text, and three are added; a look at the texts is faster
+    // than reading them.
+    let mostTokens = slices.reduce(0) { sum, slice in
+      slice.records.reduce(sum) { sum, record in
+        let byteCount = record.text.utf8.count + (record.textPair?.utf8.count ?? 0)
+        return sum + min(byteCount + 3, recipe.maximumTokens)
+      }
+    }
+    guard mostTokens * model.encoder.rowByteCount > byteLimit else { return nil }
+    let sequences = slices.map { $0.records.map(tokens) }
+    let tokenCount = sequences.joined().reduce(0) { $0 + $1.count }
+    guard tokenCount * model.encoder.rowByteCount > byteLimit else { return nil }
+    return WindowedStage(
+      model: model, slices: slices, labels: try slices.map { try $0.records.map(label) },
+      sequences: sequences, layer: layer, batchSize: max(recipe.batchSize, 1),
+      epochCount: recipe.epochs, byteLimit: byteLimit)
+  }
+
+  private func tokens(_ record: Record) -> TokenSequence {
+    model.tokens(record.text, pair: record.textPair, maximumTokens: recipe.maximumTokens)
+  }
+
+  private func label(_ record: Record) throws -> Int {
+    guard let label = recipe.labels.firstIndex(of: record.label) else {
+      throw ServiceError(.badData, "a record's label is not in the recipe")
+    }
+    return label
   }
 
   /// Where later stages of the sequence will begin, the next one first.
@@ -112,16 +165,8 @@ package struct StageTraining: Sendable {
     )
     // What enters the first layer is looked up faster than it is worth keeping.
     if layer > 0, let known = memory.segment(key, for: use) { return known }
-    let labels = try records.map { record in
-      guard let label = recipe.labels.firstIndex(of: record.label) else {
-        throw ServiceError(.badData, "a record's label is not in the recipe")
-      }
-      return label
-    }
-    let sequences = records.map {
-      model.tokens($0.text, pair: $0.textPair, maximumTokens: recipe.maximumTokens)
-    }
-    let known = memory.nearestSegment(below: key)?.activations
+    let (labels, sequences) = (try records.map(label), records.map(tokens))
+    let known = memory.nearestSegment(notAbove: key)?.activations
     let tokenCount = sequences.reduce(0) { $0 + $1.count }
     let room = memory.segmentByteLimit / max(model.encoder.rowByteCount * tokenCount, 1)
     let kept = lower.prefix(max(room - 1, 0)).filter { $0 > max(known?.layer ?? 0, 0) }

@@ -50,6 +50,7 @@ let serveBenchCommand = Command(
           name: name, model: model, shards: shape.memberCount, depth: depth,
           examplesPerSecond: Double(lengths.count) / measured.batchSeconds.reduce(0, +),
           batchMs: Spread(measured.batchSeconds), textMs: Spread(measured.textSeconds),
+          gemmShare: measured.gemmShare, gigaflopsPerSecond: measured.gigaflopsPerSecond,
           lengths: lengths))
     }
   }
@@ -58,12 +59,15 @@ let serveBenchCommand = Command(
   try show(result, arguments, console) { result in
     var table = TextTable([
       .left("case"), .left("model"), .right("shards"), .right("examples/s"),
-      .right("batch ms (p10..p90)"), .right("one text ms (p10..p90)"),
+      .right("batch ms (p10..p90)"), .right("one text ms (p10..p90)"), .right("in GEMM"),
+      .right("GFLOP/s"),
     ])
     for row in result.rows {
       table.append([
         row.name, row.model, "\(row.shards)", Humanized.fixed(row.examplesPerSecond, digits: 1),
         row.batchMs.text(digits: 0), row.textMs.text(digits: 1),
+        Humanized.fixed(100 * row.gemmShare, digits: 0) + " %",
+        Humanized.fixed(row.gigaflopsPerSecond, digits: 0),
       ])
     }
     return table.text
@@ -84,6 +88,9 @@ private struct ServingResult: Encodable {
     var batchMs: Spread
     /// From the question to the answer, asked one at a time.
     var textMs: Spread
+    /// Of the batches.
+    var gemmShare: Double
+    var gigaflopsPerSecond: Double
     /// Tokens of each text, so that others can measure the same.
     var lengths: [Int]
   }

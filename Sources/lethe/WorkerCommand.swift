@@ -14,7 +14,8 @@ let cacheOption = CommandOption(
   help: """
     What a worker may keep of its records between stages: activations below the layers it trains, \
     1.5 KiB a token of MiniLM, which it computes again when they had to go; bits stay the same. A \
-    stage in training also holds those of its own records, however many they are.
+    stage in training holds those of its own records, or runs its frozen layers several times an \
+    epoch if they were more than that, and more than 64 MiB.
     """)
 
 let workerCommand = Command(

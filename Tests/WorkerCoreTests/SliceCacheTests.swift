@@ -81,8 +81,8 @@ import WorkerCore
         return copy.find(key, at: time) != nil
       }
       try #require(held.values.reduce(0, +) == cache.figures.byteCount)
-      if let below = cache.nearest(below: key) {
-        try #require(below / 100 == Int(slice) && below % 100 < layer)
+      if let near = cache.nearest(notAbove: key) {
+        try #require(near / 100 == Int(slice) && near % 100 <= layer)
       }
     }
     #expect(cache.figures.hits + cache.figures.misses == 300)

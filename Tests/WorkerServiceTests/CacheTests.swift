@@ -26,9 +26,10 @@ import WorkerService
     let memory: RecordMemory
     let training: StageTraining
 
-    init(byteLimit: Int) throws {
+    /// - Parameter stageByteLimit: what a stage may hold at once.
+    init(byteLimit: Int, stageByteLimit: Int? = nil) throws {
       memory = RecordMemory(segmentByteLimit: byteLimit)
-      training = try Stage.training(epochs: 3, memory: memory)
+      training = try Stage.training(epochs: 3, memory: memory, byteLimit: stageByteLimit)
     }
 
     /// - Parameter order: the slices of the sequence.
@@ -93,6 +94,36 @@ import WorkerService
         let alone = try model.encoder.activations(of: tokens, below: layer)
         #expect(segment.activations.hidden.array == alone.hidden.array)
       }
+    }
+  }
+
+  @Test(
+    "a stage that may not hold its records comes to the same bits in windows",
+    arguments: [0, 1_000, 4_000, 8_000], [0, 3_000, 1 << 30])
+  func windows(stageByteLimit: Int, byteLimit: Int) throws {
+    let expected = try Chain(byteLimit: 0).train()
+    let chain = try Chain(byteLimit: byteLimit, stageByteLimit: stageByteLimit)
+    #expect(try chain.train() == expected)
+  }
+
+  @Test("a stage in windows goes on at every step")
+  func windowsResume() throws {
+    let whole = try Stage.train(epochs: 4)
+    var states: [[UInt8]] = []
+    let windowed = try Stage.training(epochs: 4, byteLimit: 0)
+    let (artifact, work) = try windowed.train(
+      Stage.task(), for: RecordMemory().begin(), beforeSlice: {},
+      onStep: { progress, take in
+        #expect(progress.step == states.count && progress.totalStepCount == 8)
+        states.append(take())
+      })
+    #expect(artifact == whole.artifact && work.steps == 8 && work.examples == 20)
+    for (step, state) in states.enumerated() {
+      var steps: [Int] = []
+      let (resumed, _) = try windowed.train(
+        Stage.task(checkpoint: state), for: RecordMemory().begin(), beforeSlice: {},
+        onStep: { progress, _ in steps.append(progress.step) })
+      #expect(resumed == artifact && steps == Array(step + 1..<8))
     }
   }
 

@@ -39,11 +39,12 @@ enum Stage {
       checkpoint: checkpoint)
   }
 
-  static func training(epochs: Int, memory: RecordMemory = RecordMemory()) throws
-    -> StageTraining
-  {
+  static func training(
+    epochs: Int, memory: RecordMemory = RecordMemory(), byteLimit: Int? = nil
+  ) throws -> StageTraining {
     StageTraining(
-      model: try LoadedModel(folder: backbone), recipe: recipe(epochs: epochs), memory: memory)
+      model: try LoadedModel(folder: backbone), recipe: recipe(epochs: epochs), memory: memory,
+      byteLimit: byteLimit)
   }
 
   /// The stage in one go, or from a checkpoint on.
