@@ -17,7 +17,17 @@ extension Kernels {
   }
 
   /// `out = x · Φ(x)`, the Gaussian error linear unit in its exact (erf) form; `out` may be `x`.
+  ///
+  /// In place the loop has to show that it is: with two pointers that turn out to be one, compiled
+  /// code takes its way without vectors, five times slower to the same bits.
   package static func gelu(_ out: Output, _ x: Input, count: Int) {
+    if x == UnsafePointer(out) {
+      for index in 0..<count {
+        let value = out[index]
+        out[index] = value * normalDistribution(value).cumulative
+      }
+      return
+    }
     for index in 0..<count {
       let value = x[index]
       out[index] = value * normalDistribution(value).cumulative
