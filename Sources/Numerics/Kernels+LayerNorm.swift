@@ -44,8 +44,17 @@ extension Kernels {
       let inverse = 1 / (squares * inverseWidth + epsilon).squareRoot()
       statistics[2 * row] = mean
       statistics[2 * row + 1] = inverse
-      for column in 0..<width {
-        target[column] = (source[column] - mean) * inverse * gain[column] + bias[column]
+      // In lanes by hand here and below: where source and target are one, a plain loop would
+      // fail the compiler's check for overlap and run one element at a time.
+      index = 0
+      while index < whole {
+        let normal = (load(source, index) - mean) * inverse
+        store(normal * load(gain, index) + load(bias, index), target, index)
+        index += 16
+      }
+      while index < width {
+        target[index] = (source[index] - mean) * inverse * gain[index] + bias[index]
+        index += 1
       }
     }
   }
@@ -84,9 +93,17 @@ extension Kernels {
       }
       let offset = plainSum * inverseWidth
       let slope = weightedSum * inverse * inverse * inverseWidth
-      for column in 0..<width {
-        let scaled = gradient[column] * gain[column]
-        target[column] = inverse * (scaled - offset - (source[column] - mean) * slope)
+      index = 0
+      while index < whole {
+        let scaled = load(gradient, index) * load(gain, index)
+        let centred = load(source, index) - mean
+        store(inverse * (scaled - offset - centred * slope), target, index)
+        index += 16
+      }
+      while index < width {
+        let scaled = gradient[index] * gain[index]
+        target[index] = inverse * (scaled - offset - (source[index] - mean) * slope)
+        index += 1
       }
     }
   }

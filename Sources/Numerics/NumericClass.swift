@@ -4,7 +4,7 @@ package import Hashing
 /// Everything outside a run's inputs that shapes its bits; results compare only inside one class.
 package struct NumericClass: Hashable, Sendable {
   /// Raised with any change that moves a bit of a trained block.
-  package static let engineVersion = 1
+  package static let engineVersion = 2
 
   /// What OpenBLAS says about its build.
   package let blasConfiguration: String

@@ -12,15 +12,25 @@ extension BlockTrainer {
     return lossAndGradients(batch[...], segments, memory)
   }
 
+  /// Goes through the batch in parts that fit the step's memory and adds up what they give.
   func lossAndGradients(
     _ batch: ArraySlice<RecordPosition>, _ segments: [TrainingSegment], _ memory: StepMemory
   ) -> Double {
-    memory.labels.removeAll(keepingCapacity: true)
-    for position in batch {
-      memory.labels.append(segments[position.segment].labels[position.index])
+    (gradients.pointer + layout.head.lowerBound).update(repeating: 0, count: layout.head.count)
+    let share = 1 / Double(batch.count)
+    if upperLayers.isEmpty { return headLoss(batch, segments, memory, share: share) }
+    var loss = 0.0
+    var start = batch.startIndex
+    while start < batch.endIndex {
+      let end = gather(batch[start...], segments, memory)
+      loss += partLoss(memory, share: share, accumulating: start > batch.startIndex)
+      start = end
     }
-    if upperLayers.isEmpty { return headLoss(batch, memory) }
-    gather(batch, segments, memory)
+    return loss
+  }
+
+  /// The gathered records' part of the loss and the gradients.
+  private func partLoss(_ memory: StepMemory, share: Double, accumulating: Bool) -> Double {
     let layout = memory.layout
     for index in upperLayers.indices {
       memory.pass.forward(
@@ -34,49 +44,63 @@ extension BlockTrainer {
         memory.classification.pooled.pointer + record * width, last + layout.starts[record] * width,
         length: layout.length(record), width: width)
     }
-    let loss = classify(memory)
+    let loss = classify(memory, share: share)
     let gradient = memory.gradient.pointer
     memory.classification.spread(
       weight: parameters.pointer + self.layout.headWeight.lowerBound, layout, into: gradient)
     for index in upperLayers.indices.reversed() {
       memory.pass.backward(
         upperLayers[index], memory.rows[index].pointer, gradient: gradient, layout,
-        memory.buffers[index], lora: memory.loras[index], needsInput: index > 0)
+        memory.buffers[index], lora: memory.loras[index], needsInput: index > 0,
+        accumulating: accumulating)
     }
     return loss
   }
 
-  private func classify(_ memory: StepMemory) -> Double {
+  private func classify(_ memory: StepMemory, share: Double) -> Double {
     memory.classification.loss(
-      memory.labels, weight: parameters.pointer + layout.headWeight.lowerBound,
+      memory.labels, share: share, weight: parameters.pointer + layout.headWeight.lowerBound,
       bias: parameters.pointer + layout.headBias.lowerBound,
       weightGradient: gradients.pointer + layout.headWeight.lowerBound,
       biasGradient: gradients.pointer + layout.headBias.lowerBound)
   }
 
-  private func headLoss(_ batch: ArraySlice<RecordPosition>, _ memory: StepMemory) -> Double {
+  private func headLoss(
+    _ batch: ArraySlice<RecordPosition>, _ segments: [TrainingSegment], _ memory: StepMemory,
+    share: Double
+  ) -> Double {
     let width = encoder.shape.hidden
+    memory.labels.removeAll(keepingCapacity: true)
     for (row, position) in batch.enumerated() {
+      memory.labels.append(segments[position.segment].labels[position.index])
       (memory.classification.pooled.pointer + row * width).update(
         from: memory.pooled[position.segment].pointer + position.index * width, count: width)
     }
-    return classify(memory)
+    return classify(memory, share: share)
   }
 
-  /// Packs the batch's activations end to end.
+  /// Packs activations end to end until a part is full, and says where the next part begins.
   private func gather(
     _ batch: ArraySlice<RecordPosition>, _ segments: [TrainingSegment], _ memory: StepMemory
-  ) {
+  ) -> Int {
     let width = encoder.shape.hidden
     memory.layout.removeAll()
-    for position in batch {
-      let activations = segments[position.segment].activations
+    memory.labels.removeAll(keepingCapacity: true)
+    for (index, position) in zip(batch.indices, batch) {
+      let segment = segments[position.segment]
+      let activations = segment.activations
       let length = activations.length(position.index)
+      let tokenCount = memory.layout.tokenCount + length
+      guard index == batch.startIndex || tokenCount <= BatchBounds.partTokenCount else {
+        return index
+      }
       (memory.rows[0].pointer + memory.layout.tokenCount * width).update(
         from: activations.hidden.pointer + activations.starts[position.index] * width,
         count: length * width)
       memory.layout.append(length: length)
+      memory.labels.append(segment.labels[position.index])
     }
+    return batch.endIndex
   }
 
   /// Clips, and moves every trained tensor one step.

@@ -98,11 +98,11 @@ extension BlockTrainer {
     }
     lengths.sort(by: >)
     let heaviest = lengths.prefix(batchSize)
-    let heads = encoder.shape.heads
+    let longest = heaviest.first ?? 0
+    let tokens = min(heaviest.reduce(0, +), max(BatchBounds.partTokenCount, longest))
     let bounds = BatchBounds(
-      tokens: heaviest.reduce(0, +),
-      scores: heaviest.reduce(0) { $0 + TokenLayout.scoreCount(length: $1, heads: heads) },
-      longest: heaviest.first ?? 0)
+      tokens: tokens, scores: tokens * encoder.shape.heads * Kernels.paddedWidth(longest),
+      longest: longest)
     let memory: StepMemory
     if let old = self.memory, old.batchSize >= batchSize, old.bounds.tokens >= bounds.tokens,
       old.bounds.scores >= bounds.scores, old.bounds.longest >= bounds.longest

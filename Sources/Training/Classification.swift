@@ -6,9 +6,9 @@ internal import Numerics
 struct Classification {
   let labelCount: Int
   let width: Int
-  /// (batch, width)
+  /// (records, width) of the batch, or of its part that is worked on.
   let pooled: FloatBuffer
-  /// (batch, labels): logits, then their gradient.
+  /// (records, labels): logits, then their gradient.
   let logits: FloatBuffer
   private let pooledGradient: FloatBuffer
 
@@ -20,15 +20,13 @@ struct Classification {
     pooledGradient = FloatBuffer(count: width)
   }
 
-  /// The mean loss over the batch; fills the head's gradients and leaves those of the logits.
+  /// The losses of the pooled records, added up and multiplied with `share`; adds to the head's
+  /// gradients and leaves those of the logits.
   func loss(
-    _ labels: [Int], weight: UnsafePointer<Float>, bias: UnsafePointer<Float>,
+    _ labels: [Int], share: Double, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>,
     weightGradient: UnsafeMutablePointer<Float>, biasGradient: UnsafeMutablePointer<Float>
   ) -> Double {
-    weightGradient.update(repeating: 0, count: labelCount * width)
-    biasGradient.update(repeating: 0, count: labelCount)
     var total = 0.0
-    let share = 1 / Double(labels.count)
     for (record, label) in labels.enumerated() {
       let mean = pooled.pointer + record * width
       let row = logits.pointer + record * labelCount

@@ -26,10 +26,9 @@ package final class ForwardMemory: @unchecked Sendable {
 
     init(_ shape: LayerShape, _ bounds: BatchBounds, _ gemm: GEMM) {
       self.bounds = bounds
-      pass = LayerPass(
-        shape: shape, gemm: gemm, scratch: Scratch(shape, bounds, rank: 0, forBackward: false))
-      buffers = LayerBuffers(
-        shape, bounds, lora: nil, activated: FloatBuffer(count: 0), keeping: false)
+      let scratch = Scratch(shape, bounds, rank: 0, forBackward: false)
+      pass = LayerPass(shape: shape, gemm: gemm, scratch: scratch)
+      buffers = LayerBuffers(shape, bounds, lora: nil, scratch: scratch, keeping: false)
       shared = FloatBuffer(count: bounds.tokens * shape.hidden)
       own = FloatBuffer(count: bounds.tokens * shape.hidden)
       mean = FloatBuffer(count: shape.hidden)

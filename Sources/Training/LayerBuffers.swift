@@ -2,6 +2,9 @@ internal import Numerics
 
 /// What one layer's forward pass leaves for its backward pass.
 ///
+/// What only a trained adapter reads again (`context`, `middle`, `activated`) is the layer's own
+/// where there is one, and otherwise memory that every layer overwrites.
+///
 /// | name | shape | meaning |
 /// |-|-|-|
 /// | `qkv` | (tokens, 3·hidden) | queries, keys, values |
@@ -28,23 +31,22 @@ final class LayerBuffers {
   let lowMiddle: FloatBuffer
   let lowActivated: FloatBuffer
 
-  /// - Parameters:
-  ///   - activated: shared memory for GELU's output where no backward pass reads it again.
-  ///   - keeping: whether a backward pass follows, which needs every record's probabilities.
+  /// - Parameter keeping: whether a backward pass follows, which needs every record's
+  ///   probabilities and GELU's slope.
   init(
-    _ shape: LayerShape, _ bounds: BatchBounds, lora: LayerLoRA?, activated: FloatBuffer?,
-    keeping: Bool
+    _ shape: LayerShape, _ bounds: BatchBounds, lora: LayerLoRA?, scratch: Scratch, keeping: Bool
   ) {
     let (tokens, hidden) = (bounds.tokens, shape.hidden)
     qkv = FloatBuffer(count: tokens * 3 * hidden)
     probabilities = FloatBuffer(
       count: keeping ? bounds.scores : bounds.longest * Kernels.paddedWidth(bounds.longest))
-    context = FloatBuffer(count: tokens * hidden)
+    context =
+      lora?.attentionOutput == nil ? scratch.context : FloatBuffer(count: tokens * hidden)
     attentionSum = FloatBuffer(count: tokens * hidden)
     attentionStatistics = FloatBuffer(count: 2 * tokens)
-    middle = FloatBuffer(count: tokens * hidden)
+    middle = lora?.intermediate == nil ? scratch.middle : FloatBuffer(count: tokens * hidden)
     slope = FloatBuffer(count: tokens * shape.inner)
-    self.activated = activated ?? FloatBuffer(count: tokens * shape.inner)
+    activated = lora?.output == nil ? scratch.wide : FloatBuffer(count: tokens * shape.inner)
     outputSum = FloatBuffer(count: tokens * hidden)
     outputStatistics = FloatBuffer(count: 2 * tokens)
     let rank = lora?.rank ?? 0
@@ -64,12 +66,17 @@ final class Scratch {
   let headGradient: FloatBuffer
   /// (length, padded length)
   let scoreGradient: FloatBuffer
-  /// (tokens, inner): GELU's output where it is not kept; its gradient on the way back.
+  /// (tokens, hidden): attention's output where it is not kept.
+  let context: FloatBuffer
+  /// (tokens, hidden): between attention and feed-forward where it is not kept.
+  let middle: FloatBuffer
+  /// (tokens, inner): GELU's output where it is not kept; its gradient on the way back. When that
+  /// has been passed on, the gradients of queries, keys, values and context take its place.
   let wide: FloatBuffer
-  /// (tokens, 3·hidden)
-  let qkvGradient: FloatBuffer
-  /// (tokens, hidden)
-  let contextGradient: FloatBuffer
+  /// (tokens, 3·hidden), in `wide`.
+  let qkvGradient: UnsafeMutablePointer<Float>
+  /// (tokens, hidden), in `wide`.
+  let contextGradient: UnsafeMutablePointer<Float>
   /// (tokens, 3·rank)
   let lowGradient: FloatBuffer
 
@@ -79,12 +86,14 @@ final class Scratch {
     key = FloatBuffer(count: head)
     value = FloatBuffer(count: head)
     headGradient = FloatBuffer(count: head)
+    context = FloatBuffer(count: bounds.tokens * shape.hidden)
+    middle = FloatBuffer(count: bounds.tokens * shape.hidden)
     let tokens = forBackward ? bounds.tokens : 0
     scoreGradient = FloatBuffer(
       count: forBackward ? bounds.longest * Kernels.paddedWidth(bounds.longest) : 0)
-    wide = FloatBuffer(count: tokens * shape.inner)
-    qkvGradient = FloatBuffer(count: tokens * 3 * shape.hidden)
-    contextGradient = FloatBuffer(count: tokens * shape.hidden)
+    wide = FloatBuffer(count: tokens * max(shape.inner, 4 * shape.hidden))
+    qkvGradient = wide.pointer
+    contextGradient = wide.pointer + tokens * 3 * shape.hidden
     lowGradient = FloatBuffer(count: tokens * 3 * rank)
   }
 }

@@ -49,8 +49,8 @@ extension LayerPass {
       let length = layout.length(record)
       let padded = Kernels.paddedWidth(length)
       let rows = buffers.qkv.pointer + layout.starts[record] * 3 * hidden
-      let outRows = scratch.qkvGradient.pointer + layout.starts[record] * 3 * hidden
-      let contextRows = scratch.contextGradient.pointer + layout.starts[record] * hidden
+      let outRows = scratch.qkvGradient + layout.starts[record] * 3 * hidden
+      let contextRows = scratch.contextGradient + layout.starts[record] * hidden
       for head in 0..<shape.heads {
         let column = head * width
         let probabilities =

@@ -9,9 +9,10 @@ extension LayerPass {
   /// needed.
   ///   - needsInput: whether a layer below is trained. If not, the pass ends where the lowest
   /// adapter of this layer has its gradient.
+  ///   - accumulating: whether the adapters' gradients are added to what stands there.
   func backward(
     _ weights: LayerWeights, _ x: Input, gradient: Output, _ layout: TokenLayout,
-    _ buffers: LayerBuffers, lora: LayerLoRA?, needsInput: Bool
+    _ buffers: LayerBuffers, lora: LayerLoRA?, needsInput: Bool, accumulating: Bool
   ) {
     let (tokens, hidden, inner) = (layout.tokenCount, shape.hidden, shape.inner)
     let low = scratch.lowGradient.pointer
@@ -26,7 +27,7 @@ extension LayerPass {
     if let pair = lora?.output {
       pairGradient(
         pair, rank, scale, gradient, hidden, hidden, x: buffers.activated.pointer, inner,
-        lowForward: buffers.lowActivated.pointer, rank, tokens: tokens)
+        lowForward: buffers.lowActivated.pointer, rank, tokens: tokens, accumulating: accumulating)
     }
     guard end > .output else { return }
     gemm.multiply(
@@ -41,7 +42,7 @@ extension LayerPass {
     if let pair = lora?.intermediate {
       pairGradient(
         pair, rank, scale, wide, inner, inner, x: buffers.middle.pointer, hidden,
-        lowForward: buffers.lowMiddle.pointer, rank, tokens: tokens)
+        lowForward: buffers.lowMiddle.pointer, rank, tokens: tokens, accumulating: accumulating)
     }
     guard end > .intermediate else { return }
     // The residual's gradient already stands there; the feed-forward branch is added to it.
@@ -59,10 +60,10 @@ extension LayerPass {
     if let pair = lora?.attentionOutput {
       pairGradient(
         pair, rank, scale, gradient, hidden, hidden, x: buffers.context.pointer, hidden,
-        lowForward: buffers.lowContext.pointer, rank, tokens: tokens)
+        lowForward: buffers.lowContext.pointer, rank, tokens: tokens, accumulating: accumulating)
     }
     guard end > .attentionOutput else { return }
-    let contextGradient = scratch.contextGradient.pointer
+    let contextGradient = scratch.contextGradient
     gemm.multiply(
       .plain, m: tokens, n: hidden, k: hidden, gradient, hidden, weights.attentionOutput, hidden,
       into: contextGradient, hidden)
@@ -75,10 +76,12 @@ extension LayerPass {
       needsInput || lora?.input.contains { $0.slot == slot } == true
     }
     attentionGradient(layout, buffers, slots: (wanted(0), wanted(1), wanted(2)))
-    if let lora, !lora.input.isEmpty { inputGradient(lora, x, buffers, tokens: tokens) }
+    if let lora, !lora.input.isEmpty {
+      inputGradient(lora, x, buffers, tokens: tokens, accumulating: accumulating)
+    }
     guard needsInput else { return }
     gemm.multiply(
-      .plain, m: tokens, n: hidden, k: 3 * hidden, scratch.qkvGradient.pointer, 3 * hidden,
+      .plain, m: tokens, n: hidden, k: 3 * hidden, scratch.qkvGradient, 3 * hidden,
       weights.qkv, hidden, into: gradient, hidden, accumulating: true)
     if let lora, !lora.input.isEmpty {
       let width = rank * lora.input.count
@@ -93,7 +96,8 @@ extension LayerPass {
   /// `low = scale · dy · b`, `dB = scale · dyᵀ · lowForward`, `dA = lowᵀ · x`.
   private func pairGradient(
     _ pair: LayerLoRA.Pair, _ rank: Int, _ scale: Float, _ dy: Input, _ dyStride: Int,
-    _ outputs: Int, x: Input, _ inputs: Int, lowForward: Input, _ lowStride: Int, tokens: Int
+    _ outputs: Int, x: Input, _ inputs: Int, lowForward: Input, _ lowStride: Int, tokens: Int,
+    accumulating: Bool
   ) {
     let low = scratch.lowGradient.pointer
     gemm.multiply(
@@ -101,30 +105,32 @@ extension LayerPass {
       scale: scale)
     gemm.multiply(
       .transposedLeft, m: outputs, n: rank, k: tokens, dy, dyStride, lowForward, lowStride,
-      into: pair.bGradient, rank, scale: scale)
+      into: pair.bGradient, rank, scale: scale, accumulating: accumulating)
     gemm.multiply(
       .transposedLeft, m: rank, n: inputs, k: tokens, low, rank, x, inputs, into: pair.aGradient,
-      inputs)
+      inputs, accumulating: accumulating)
   }
 
   /// The gradients of the adapters on query, key and value; their inner products' stay side by
   /// side.
-  private func inputGradient(_ lora: LayerLoRA, _ x: Input, _ buffers: LayerBuffers, tokens: Int) {
+  private func inputGradient(
+    _ lora: LayerLoRA, _ x: Input, _ buffers: LayerBuffers, tokens: Int, accumulating: Bool
+  ) {
     let (rank, hidden) = (lora.rank, shape.hidden)
     let width = rank * lora.input.count
     let low = scratch.lowGradient.pointer
     for (place, (slot, pair)) in lora.input.enumerated() {
-      let dy = scratch.qkvGradient.pointer + slot * hidden
+      let dy = scratch.qkvGradient + slot * hidden
       gemm.multiply(
         .plain, m: tokens, n: rank, k: hidden, dy, 3 * hidden, pair.b, rank,
         into: low + place * rank, width, scale: lora.scale)
       gemm.multiply(
         .transposedLeft, m: hidden, n: rank, k: tokens, dy, 3 * hidden,
         buffers.lowInput.pointer + place * rank, width, into: pair.bGradient, rank,
-        scale: lora.scale)
+        scale: lora.scale, accumulating: accumulating)
     }
     gemm.multiply(
       .transposedLeft, m: width, n: hidden, k: tokens, low, width, x, hidden,
-      into: lora.input[0].pair.aGradient, hidden)
+      into: lora.input[0].pair.aGradient, hidden, accumulating: accumulating)
   }
 }

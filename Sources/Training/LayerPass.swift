@@ -54,7 +54,7 @@ struct LayerPass {
     if keeping {
       Kernels.geluKeepingSlope(activated, slope, count: tokens * inner)
     } else {
-      Kernels.gelu(activated, slope, count: tokens * inner)
+      Kernels.gelu(activated, count: tokens * inner)
     }
 
     let outputSum = buffers.outputSum.pointer

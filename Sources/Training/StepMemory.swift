@@ -6,7 +6,8 @@ final class StepMemory {
   let pass: LayerPass
   /// One per layer that runs.
   let buffers: [LayerBuffers]
-  /// (tokens, hidden): what enters each running layer, and what leaves the last.
+  /// (tokens, hidden): what enters each running layer, and what leaves the last. A layer writes
+  /// its output over an input that no adapter reads again.
   let rows: [FloatBuffer]
   let gradient: FloatBuffer
   let classification: Classification
@@ -33,11 +34,12 @@ final class StepMemory {
         layer, parameters: trainer.parameters, gradients: trainer.gradients, scale: trainer.scale)
     }
     buffers = loras.map { lora in
-      LayerBuffers(
-        shape, bounds, lora: lora, activated: lora?.output == nil ? scratch.wide : nil,
-        keeping: true)
+      LayerBuffers(shape, bounds, lora: lora, scratch: scratch, keeping: true)
     }
-    rows = (0...running.count).map { _ in FloatBuffer(count: bounds.tokens * shape.hidden) }
+    func takeRows() -> FloatBuffer { FloatBuffer(count: bounds.tokens * shape.hidden) }
+    var rows = [takeRows()]
+    for lora in loras { rows.append(lora?.input.isEmpty == false ? takeRows() : rows.last!) }
+    self.rows = rows
     gradient = FloatBuffer(count: bounds.tokens * shape.hidden)
     classification = Classification(
       labelCount: trainer.recipe.labels.count, width: shape.hidden, batchSize: batchSize)

@@ -38,9 +38,15 @@ struct TokenLayout {
   }
 }
 
-/// The largest batch a pass must hold.
+/// The largest part of a batch that a pass must hold.
 struct BatchBounds {
   var tokens: Int
   var scores: Int
   var longest: Int
+
+  /// A step goes through its batch in parts of at most so many tokens, or of one longer record.
+  ///
+  /// Memory then does not grow with the batch, and what a layer leaves for the next is still in
+  /// the cache. A part of the engine's version: gradients are added up part by part.
+  static let partTokenCount = 1024
 }

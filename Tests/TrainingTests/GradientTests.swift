@@ -1,6 +1,7 @@
 import Hashing
 import ModelFormats
 import Testing
+import Tokenization
 import Training
 import Unlearning
 
@@ -97,6 +98,42 @@ struct GradientTests {
       try loss(
         start,
         ClassifierHead(weight: head.weight, bias: zip(head.bias, delta).map { $0 + $1 }))
+    }
+  }
+
+  @Test("of a batch too large for one part are the mean of its records' own")
+  func parts() throws {
+    let fixture = try Fixture.tiny.get()
+    var recipe = fixture.recipe
+    recipe.targets = ProjectionTarget.allCases
+    let length = 100
+    let sequences = (0..<25).map { record in
+      let ids: [Int32] = (0..<length).map { place in Int32(5 + (record * 31 + place * 7) % 50) }
+      return TokenSequence(ids: ids)
+    }
+    let positions = sequences.indices.map { RecordPosition(segment: 0, index: $0) }
+    let segment = TrainingSegment(
+      labels: sequences.indices.map { $0 % 3 },
+      activations: try fixture.encoder.activations(of: sequences, below: 1))
+    func gradients(_ batch: [RecordPosition]) throws -> (loss: Double, values: [[Float]]) {
+      let trainer = try BlockTrainer(
+        encoder: fixture.encoder, recipe: recipe, layers: [1, 2],
+        initialAdapters: fixture.initial.adapters.filter { [1, 2].contains($0.layer) },
+        head: fixture.initial.head, seed: 0)
+      let loss = try trainer.lossAndGradients(of: batch, in: [segment])
+      let (adapters, head) = trainer.currentGradients
+      return (loss, adapters.flatMap { [$0.a, $0.b] } + [head.weight, head.bias])
+    }
+    let whole = try gradients(positions)
+    let single = try positions.map { try gradients([$0]) }
+    let share = 1 / Double(positions.count)
+    #expect(abs(whole.loss - single.reduce(0) { $0 + $1.loss } * share) < 1e-6)
+    for (index, values) in whole.values.enumerated() {
+      let size = values.map { abs(Double($0)) }.max() ?? 0
+      for (place, value) in values.enumerated() {
+        let mean = single.reduce(0) { $0 + Double($1.values[index][place]) } * share
+        #expect(abs(Double(value) - mean) < 2e-5 * size + 1e-7)
+      }
     }
   }
 
