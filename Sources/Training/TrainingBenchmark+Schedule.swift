@@ -45,6 +45,7 @@ extension TrainingBenchmark {
       RecordPosition(segment: $0 / recordsPerSlice, index: $0 % recordsPerSlice)
     }
     var stages: [Schedule.Stage] = []
+    var kept: [[Int: PrefixActivations]] = []
     var (adapters, head): ([Adapter], ClassifierHead?) = ([], nil)
     let start = profileNanoseconds()
     for (index, layers) in groups.enumerated() {
@@ -52,10 +53,17 @@ extension TrainingBenchmark {
         encoder: encoder, recipe: recipe, layers: Array(layers), frozenAdapters: adapters,
         head: head, seed: UInt64(index))
       let stageStart = profileNanoseconds()
-      let segments = try sequences[...index].map { slice in
-        TrainingSegment(
-          labels: slice.indices.map { $0 % 2 },
-          activations: try encoder.activations(of: slice, below: trainer.lowestLayer))
+      // A slice is run once, when it is first read, and kept where it enters this stage's layers
+      // and those of the stages to come.
+      let entries = groups[index...].map(\.lowerBound).reversed()
+      kept.append(
+        Dictionary(
+          uniqueKeysWithValues: zip(
+            entries, try encoder.activations(of: sequences[index], entering: Array(entries)))))
+      let segments = kept.map { slice in
+        let activations = slice[trainer.lowestLayer]!
+        return TrainingSegment(
+          labels: (0..<activations.recordCount).map { $0 % 2 }, activations: activations)
       }
       let prefixSeconds = Double(profileNanoseconds() - stageStart) / 1e9
       let count = (index + 1) * recordsPerSlice
