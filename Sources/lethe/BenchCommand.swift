@@ -2,6 +2,7 @@ import CommandLineKit
 import ServiceSupport
 import SystemIO
 
+/// `lethe bench`: what Lethe costs, measured.
 let benchCommand = Command(
   name: "bench", summary: "measure the engine, predictions and the coordinator",
   verbs: [

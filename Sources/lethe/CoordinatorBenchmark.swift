@@ -57,9 +57,9 @@ struct CoordinatorBenchmark {
     return CoordinatorBenchmarkResult(
       workers: workerCount, seconds: elapsed, cycles: crowd.cycleCount,
       cyclesPerSecond: Double(crowd.cycleCount) / elapsed,
-      lease: BenchmarkLatency(crowd.leaseSeconds),
-      upload: BenchmarkLatency(crowd.uploadSeconds),
-      heartbeat: BenchmarkLatency(crowd.heartbeatSeconds),
+      lease: Spread(millisecondsOf: crowd.leaseSeconds),
+      upload: Spread(millisecondsOf: crowd.uploadSeconds),
+      heartbeat: Spread(millisecondsOf: crowd.heartbeatSeconds),
       processorSecondsPerThousandCycles:
         1000 * (after.processorSeconds - before.processorSeconds) / Double(crowd.cycleCount),
       peakResidentMegabytes: Double(after.peakResidentByteCount) / 1e6)
@@ -105,24 +105,10 @@ struct CoordinatorBenchmarkResult: Encodable {
   /// Blocks leased, handed in and accepted.
   var cycles: Int
   var cyclesPerSecond: Double
-  var lease: BenchmarkLatency
-  var upload: BenchmarkLatency
-  var heartbeat: BenchmarkLatency
+  var lease: Spread
+  var upload: Spread
+  var heartbeat: Spread
   /// Of the coordinator alone.
   var processorSecondsPerThousandCycles: Double
   var peakResidentMegabytes: Double
-}
-
-/// Milliseconds from a question to its answer, as whoever asked sees it.
-struct BenchmarkLatency: Encodable {
-  var median: Double
-  var percentile99: Double
-
-  init(_ seconds: [Double]) {
-    let sorted = seconds.sorted()
-    func at(_ share: Double) -> Double {
-      sorted.isEmpty ? 0 : 1000 * sorted[Int(Double(sorted.count - 1) * share)]
-    }
-    (median, percentile99) = (at(0.5), at(0.99))
-  }
 }

@@ -60,10 +60,10 @@ struct DeletionBenchmark {
     return DeletionBenchmarkResult.Row(
       records: recordCount, creationSeconds: isNew ? creationSeconds : nil,
       startSeconds: startSeconds,
-      alone: BenchmarkLatency(alone),
+      alone: Spread(millisecondsOf: alone),
       processorMillisecondsPerDeletion:
         1000 * (after.processorSeconds - before.processorSeconds) / Double(deletionCount),
-      together: BenchmarkLatency(together),
+      together: Spread(millisecondsOf: together),
       deletionsPerSecond: Double(deletionCount) / elapsed, groupSyncs: groupSyncs,
       privateResidentMegabytes: Double(before.privateResidentByteCount) / 1e6)
   }
@@ -192,11 +192,11 @@ struct DeletionBenchmarkResult: Encodable {
     /// Of a coordinator on the run as it lies there.
     var startSeconds: Double
     /// One client, one request at a time.
-    var alone: BenchmarkLatency
+    var alone: Spread
     /// Of the coordinator alone: acknowledgement, purge, certificate.
     var processorMillisecondsPerDeletion: Double
     /// Many clients at once.
-    var together: BenchmarkLatency
+    var together: Spread
     var deletionsPerSecond: Double
     /// Syncs of the journal that the deletions of many clients, and their purges, took.
     var groupSyncs: Int

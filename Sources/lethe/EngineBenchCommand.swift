@@ -143,27 +143,6 @@ private func percent(_ share: Double) -> String {
   Humanized.fixed(100 * share, digits: 0) + " %"
 }
 
-/// Several measurements of one thing.
-struct Spread: Encodable {
-  var median: Double
-  var lowest: Double
-  var highest: Double
-
-  /// - Precondition: there is at least one.
-  init(_ values: [Double]) {
-    let sorted = values.sorted()
-    let middle = sorted.count / 2
-    median =
-      sorted.count.isMultiple(of: 2)
-      ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[middle]
-    (lowest, highest) = (sorted[0], sorted[sorted.count - 1])
-  }
-
-  func range(digits: Int) -> String {
-    Humanized.fixed(lowest, digits: digits) + " to " + Humanized.fixed(highest, digits: digits)
-  }
-}
-
 /// What `lethe bench engine` prints.
 private struct EngineResult: Encodable {
   struct Row: Encodable {

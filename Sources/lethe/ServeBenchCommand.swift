@@ -49,7 +49,8 @@ let serveBenchCommand = Command(
         ServingResult.Row(
           name: name, model: model, shards: shape.memberCount, depth: depth,
           examplesPerSecond: Double(lengths.count) / measured.batchSeconds.reduce(0, +),
-          batchMs: Spread(measured.batchSeconds), textMs: Spread(measured.textSeconds),
+          batchMs: Spread(millisecondsOf: measured.batchSeconds),
+          textMs: Spread(millisecondsOf: measured.textSeconds),
           gemmShare: measured.gemmShare, gigaflopsPerSecond: measured.gigaflopsPerSecond,
           lengths: lengths))
     }
@@ -65,7 +66,7 @@ let serveBenchCommand = Command(
     for row in result.rows {
       table.append([
         row.name, row.model, "\(row.shards)", Humanized.fixed(row.examplesPerSecond, digits: 1),
-        row.batchMs.text(digits: 0), row.textMs.text(digits: 1),
+        row.batchMs.mostly(digits: 0), row.textMs.mostly(digits: 1),
         Humanized.fixed(100 * row.gemmShare, digits: 0) + " %",
         Humanized.fixed(row.gigaflopsPerSecond, digits: 0),
       ])
@@ -99,25 +100,4 @@ private struct ServingResult: Encodable {
   /// Whether texts share products, or each goes through the layers alone.
   var groupsTexts: Bool
   var rows: [Row]
-}
-
-/// Median and spread of measured times, in milliseconds.
-private struct Spread: Encodable {
-  var median: Double
-  var p10: Double
-  var p90: Double
-
-  /// - Precondition: at least one time.
-  init(_ seconds: [Double]) {
-    let sorted = seconds.sorted()
-    func rank(_ share: Double) -> Double {
-      1e3 * sorted[Int((share * Double(sorted.count - 1)).rounded())]
-    }
-    (median, p10, p90) = (rank(0.5), rank(0.1), rank(0.9))
-  }
-
-  func text(digits: Int) -> String {
-    let numbers = [median, p10, p90].map { Humanized.fixed($0, digits: digits) }
-    return "\(numbers[0]) (\(numbers[1])..\(numbers[2]))"
-  }
 }
