@@ -7,7 +7,8 @@ struct PeerTable {
     let link: WorkerLink
     let arrivedAt: Milliseconds
     var deadline: Milliseconds
-    var isAuthenticated = false
+    /// Has shown a key.
+    fileprivate(set) var isAuthenticated = false
     /// Nothing is read for now.
     var isPaused = false
     /// Has been told to go; by when it is gone.
@@ -25,6 +26,8 @@ struct PeerTable {
   private var peers: [Peer] = []
   /// Places of peers, by link.
   private var places: [ObjectIdentifier: Int] = [:]
+  /// Those who have not shown a key yet, longest here first; few, as there are few places for them.
+  private(set) var strangers: [WorkerLink] = []
   private var lastID: UInt64 = 0
   private var lastUnfinished: UInt64 = 0
   private(set) var pausedCount = 0
@@ -50,9 +53,18 @@ struct PeerTable {
     return WorkerID(lastID)
   }
 
-  /// Those who have not shown a key yet, longest here first.
-  var strangers: [Int] {
-    indices.filter { !self[$0].isAuthenticated }.sorted { self[$0].link.id < self[$1].link.id }
+  /// - Precondition: `link` is that of a peer.
+  func index(of link: WorkerLink) -> Int { places[ObjectIdentifier(link)]! }
+
+  /// A peer has shown its key.
+  mutating func authenticate(_ index: Int) {
+    guard !self[index].isAuthenticated else { return }
+    self[index].isAuthenticated = true
+    forgetStranger(self[index].link)
+  }
+
+  private mutating func forgetStranger(_ link: WorkerLink) {
+    strangers.removeAll { $0 === link }
   }
 
   /// The peer whose unfinished message began first.
@@ -61,15 +73,18 @@ struct PeerTable {
       .min { self[$0].bufferedSince! < self[$1].bufferedSince! }
   }
 
+  /// Adds a stranger.
   mutating func insert(_ peer: Peer) {
     places[ObjectIdentifier(peer.link)] = Self.first + peers.count
     peers.append(peer)
+    strangers.append(peer.link)
     poll.append(peer.link.socket)
   }
 
   /// Removes a peer; the last takes its index.
   mutating func remove(_ index: Int) -> Peer {
     let peer = self[index]
+    if !peer.isAuthenticated { forgetStranger(peer.link) }
     if peer.isPaused { pausedCount -= 1 }
     bufferedByteCount -= peer.bufferedByteCount
     poll.swapRemove(index)

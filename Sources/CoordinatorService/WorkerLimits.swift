@@ -15,6 +15,9 @@ struct WorkerLimits: Sendable {
   /// Nobody goes before that: of hundreds of workers that come back at once, those who find no
   /// place wait in the kernel's queue meanwhile.
   static let undisturbedMilliseconds: Milliseconds = 100
+  /// Let in between two looks at those who are in: whoever works waits for no more arrivals than
+  /// these, however many there are.
+  static let arrivalsInOneTurn = 1
   /// Places for peers of one address, so that one machine cannot take all. Loopback is exempt: all
   /// workers of `lethe up` come from there.
   static let unauthenticatedPerAddress = 16

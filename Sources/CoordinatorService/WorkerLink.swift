@@ -167,13 +167,18 @@ final class WorkerLink: Sendable {
 
   /// Ends the connection and everybody's waiting for it.
   func close() {
+    disconnect()
+    attend(self)
+  }
+
+  /// The same, for the network thread, which has seen to the link already.
+  func disconnect() {
     outgoing.withLock { close(&$0) }
     let waiting = questions.withLock { questions in
       defer { questions.waiting = [:] }
       return questions.waiting.values.map { $0 }
     }
     for promise in waiting { promise.fulfil(nil) }
-    attend(self)
   }
 
   // MARK: - Sending

@@ -13,7 +13,7 @@ final class WorkerPort: Sendable {
     var key: @Sendable (KeyID) -> PeerKey?
     var introduced: @Sendable (WorkerLink, Introduction, PeerKey) -> Void
     var message: @Sendable (WorkerLink, WireMessage, _ request: UInt64) -> Void
-    /// The connection has ended; nothing more comes from it.
+    /// The connection of somebody with a key has ended; nothing more comes from it.
     var left: @Sendable (WorkerLink) -> Void
     /// Whether so much waits to be decided that nothing more should come in.
     var isBusy: @Sendable () -> Bool
@@ -60,7 +60,7 @@ final class WorkerPort: Sendable {
       for index in peers.indices.reversed() where peers.poll.isReady(index) {
         serve(index, of: &peers, &buffer, at: now)
       }
-      if now - lastLook >= 250 || peers.pausedCount > 0 {
+      if now - lastLook >= (peers.pausedCount > 0 ? 10 : 250) {
         lastLook = now
         look(at: &peers, at: now)
       }
@@ -79,11 +79,11 @@ final class WorkerPort: Sendable {
 
   private func accept(into peers: inout PeerTable, at now: Milliseconds) throws {
     peers.isCrowded = false
-    // A crowd must not keep those who are in from being served.
-    for _ in 0..<WorkerLimits.unauthenticatedConnections {
-      let strangers = peers.strangers
-      if strangers.count >= WorkerLimits.unauthenticatedConnections {
-        guard peers[strangers[0]].arrivedAt + WorkerLimits.undisturbedMilliseconds <= now else {
+    // A crowd must not keep those who are in from being served: the rest waits for the next turn.
+    for _ in 0..<WorkerLimits.arrivalsInOneTurn {
+      if peers.strangers.count >= WorkerLimits.unauthenticatedConnections {
+        let oldest = peers[peers.index(of: peers.strangers[0])]
+        guard oldest.arrivedAt + WorkerLimits.undisturbedMilliseconds <= now else {
           peers.isCrowded = true
           return
         }
@@ -97,12 +97,8 @@ final class WorkerPort: Sendable {
   }
 
   private func admit(_ socket: PolledSocket, to peers: inout PeerTable, at now: Milliseconds) {
-    let strangers = peers.strangers
-    let neighbours = strangers.filter { peers[$0].link.socket.peer == socket.peer }
-    if !socket.peer.isLoopback, neighbours.count >= WorkerLimits.unauthenticatedPerAddress {
-      remove(neighbours[0], from: &peers)
-    } else if strangers.count >= WorkerLimits.unauthenticatedConnections {
-      remove(strangers[0], from: &peers)
+    if let link = crowdedOut(by: socket.peer, of: peers.strangers) {
+      remove(peers.index(of: link), from: &peers)
     }
     guard peers.count < limits.maximumConnections else {
       let refusal = TurnedAway(.full, "there are \(peers.count) connections already")
@@ -115,6 +111,15 @@ final class WorkerPort: Sendable {
       id: peers.nextID(), socket, end, lanes: lanes,
       attend: { [weak self] in self?.attend($0) })
     peers.insert(PeerTable.Peer(link: link, arrivedAt: now, deadline: end.deadline))
+  }
+
+  /// The stranger that must go to make room for one more from an address.
+  private func crowdedOut(by peer: PeerAddress, of strangers: [WorkerLink]) -> WorkerLink? {
+    if !peer.isLoopback {
+      let neighbours = strangers.filter { $0.socket.peer == peer }
+      if neighbours.count >= WorkerLimits.unauthenticatedPerAddress { return neighbours[0] }
+    }
+    return strangers.count >= WorkerLimits.unauthenticatedConnections ? strangers[0] : nil
   }
 
   private func attend(_ link: WorkerLink) {
@@ -165,7 +170,7 @@ final class WorkerPort: Sendable {
 
   private func act(on reception: WorkerLink.Reception, _ index: Int, of peers: inout PeerTable) {
     let link = peers[index].link
-    peers[index].isAuthenticated = reception.isAuthenticated
+    if reception.isAuthenticated { peers.authenticate(index) }
     peers[index].deadline = reception.deadline
     peers.note(bufferedByteCount: reception.bufferedByteCount, of: index)
     for action in reception.actions {
@@ -188,9 +193,10 @@ final class WorkerPort: Sendable {
   }
 
   private func remove(_ index: Int, from peers: inout PeerTable) {
-    let link = peers.remove(index).link
-    link.close()
-    handlers.left(link)
+    let peer = peers.remove(index)
+    peer.link.disconnect()
+    // Of a stranger nobody has heard.
+    if peer.isAuthenticated { handlers.left(peer.link) }
   }
 
   /// Whether nothing more is to be read from a peer for now.
