@@ -554,10 +554,8 @@ class Campaign:
                 self.violated(f"receipt of {i}: {output}{errors}")
         if not self.checkpoints_seen or not self.tally["served prefixes checked"]:
             self.violated("no checkpoint or no prediction was seen: the campaign has no teeth")
-        gone = {i.encode() for i in self.acknowledged}
-        for path in (self.run.directory / "slices").rglob("*"):
-            if path.is_file() and gone & set(re.findall(rb"r\d+", path.read_bytes())):
-                self.violated(f"deleted ids in {path.name}")
+        for problem in self.run.leftovers(self.acknowledged):
+            self.violated(problem)
 
     @staticmethod
     def outcome(run):

@@ -136,10 +136,7 @@ def kill_command(options, folder):
                 problems.append(f"{policy}: lethe verify: {output}{errors}")
             if problem := run.journal_problem():
                 problems.append(f"{policy}: journal: {problem}")
-            gone = {i.encode() for i in acknowledged}
-            for path in (run.directory / "slices").rglob("*"):
-                left = gone & set(re.findall(rb"r\d+", path.read_bytes())) if path.is_file() else ()
-                problems += [f"{policy}: {len(left)} deleted ids in a slice file"] if left else []
+            problems += [f"{policy}: {problem}" for problem in run.leftovers(acknowledged)]
             acknowledged_count += len(acknowledged)
         finally:
             run.stop()

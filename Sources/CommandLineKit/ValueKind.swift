@@ -12,6 +12,8 @@ package indirect enum ValueKind: Sendable {
   /// A finite decimal number.
   case number(ClosedRange<Double>)
   case choice([String])
+  /// One word that means something of its own, or a value of another kind.
+  case word(String, or: ValueKind)
   /// Values separated by commas; at least one, none empty, spaces around them ignored.
   case list(of: ValueKind)
 
@@ -35,6 +37,7 @@ package indirect enum ValueKind: Sendable {
     case .byteCount: "BYTES"
     case .number: "X"
     case .choice(let choices): choices.joined(separator: "|")
+    case .word(let word, let other): "\(word)|\(other.placeholder)"
     case .list(let element): "\(element.placeholder),..."
     }
   }
@@ -60,6 +63,7 @@ package indirect enum ValueKind: Sendable {
       case (true, false): "at most \(plain(range.upperBound))"
       case (false, false): "\(plain(range.lowerBound)) to \(plain(range.upperBound))"
       }
+    case .word(_, let other): other.limits
     case .list(let element): element.limits
     }
   }
@@ -80,6 +84,9 @@ package indirect enum ValueKind: Sendable {
       return range.contains(number) ? nil : "out of range (\(limits ?? "any"))"
     case .choice(let choices):
       return choices.contains(value) ? nil : "none of \(choices.joined(separator: ", "))"
+    case .word(let word, let other):
+      if value == word { return nil }
+      return other.problem(with: value).map { "neither \(word) nor a value: it is \($0)" }
     case .list(let element):
       for part in elements(of: value) {
         if part.isEmpty { return "a list with an empty place" }

@@ -32,7 +32,8 @@ package final class RunDirectory: Sendable {
   package let token: String
   /// Folders of the journal's two copies.
   package let journalFolders: (String, String)
-  private let tombstoneKey: [UInt8]
+  /// Under `tombstone.key`; has seen no message yet.
+  private let tombstone: HMAC.Authenticator
   private let lock: DirectoryLock
 
   package convenience init(_ path: String, journal: (String, String)) throws {
@@ -54,7 +55,7 @@ package final class RunDirectory: Sendable {
     artifacts = try ArtifactStore("\(path)/artifacts")
     checkpoints = try CheckpointStore("\(path)/checkpoints")
     keys = try KeyStore(path)
-    tombstoneKey = try Self.secret("\(path)/tombstone.key")
+    tombstone = HMAC.Authenticator(key: try Self.secret("\(path)/tombstone.key"))
     token = try Self.secret("\(path)/token").hex
   }
 
@@ -62,7 +63,9 @@ package final class RunDirectory: Sendable {
 
   /// The pseudonym under which state and journal know a record.
   package func tag(_ id: RecordID) -> RecordTag {
-    RecordTag(HMAC.authenticate(key: tombstoneKey, id.bytes))
+    var authenticator = tombstone
+    authenticator.update(id.bytes)
+    return RecordTag(authenticator.finalize())
   }
 
   /// Finds the records of one subject.
@@ -103,7 +106,11 @@ package final class RunDirectory: Sendable {
   }
 
   private func keyed(_ use: String, _ bytes: [UInt8]) -> Digest {
-    HMAC.authenticate(key: tombstoneKey, Array(use.utf8) + [0] + bytes)
+    var authenticator = tombstone
+    authenticator.update(use.utf8)
+    authenticator.update(CollectionOfOne(0))
+    authenticator.update(bytes)
+    return authenticator.finalize()
   }
 
   /// What state and journal know of a record.

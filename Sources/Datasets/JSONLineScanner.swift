@@ -26,7 +26,8 @@ struct JSONLineScanner {
 
   mutating func scan() throws(Failure) -> RawFields {
     var fields = RawFields()
-    var seen: Set<DatasetField> = []
+    /// A bit a field.
+    var seen = 0
     var unknown: Set<[UInt8]> = []
     skipSpace()
     guard take(UInt8(ascii: "{")) else { throw .notAnObject }
@@ -40,7 +41,8 @@ struct JSONLineScanner {
         guard take(UInt8(ascii: ":")) else { throw failure(.expectedColon) }
         skipSpace()
         if let field = DatasetField(name: key) {
-          guard seen.insert(field).inserted else { throw .duplicateKey(field) }
+          guard seen >> field.index & 1 == 0 else { throw .duplicateKey(field) }
+          seen |= 1 << field.index
           fields[field] = try scanValue(depth: 0)
         } else {
           guard unknown.insert(key).inserted else { throw .duplicateKey(nil) }

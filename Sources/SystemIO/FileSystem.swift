@@ -94,6 +94,12 @@ package enum FileSystem {
   /// Ends the name of a file that is still being written; such files are debris after a crash.
   package static let temporarySuffix = ".partial"
 
+  package static func byteCount(_ path: String) throws(SystemCallError) -> Int {
+    var status = stat()
+    guard stat(path, &status) == 0 else { throw SystemCallError("stat", path) }
+    return Int(status.st_size)
+  }
+
   /// Whether only its owner, besides the superuser, may read a file.
   package static func isPrivate(_ path: String) throws(SystemCallError) -> Bool {
     var status = stat()

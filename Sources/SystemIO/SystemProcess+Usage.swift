@@ -7,6 +7,9 @@ package struct ProcessUsage: Sendable {
   /// Memory it holds now that no file backs.
   package let privateResidentByteCount: Int
 
+  /// Of this process.
+  package static var own: ProcessUsage { ProcessUsage(of: SystemProcess.identifier)! }
+
   /// - Returns: `nil` if there is no such process.
   package init?(of identifier: Int32) {
     guard let stat = Self.text("/proc/\(identifier)/stat"),

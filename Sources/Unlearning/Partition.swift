@@ -6,12 +6,13 @@ import Hashing
 /// Content, counts, order of arrival and other records play no part, so a run without a record puts
 /// every other record in the same place.
 package struct Partition: Sendable {
-  private let key: [UInt8]
+  /// Under the run's partition key; has seen no message yet.
+  private let authenticator: HMAC.Authenticator
   private let shardCount: Int
   private let sliceCount: Int
 
   package init(key: [UInt8], plan: RunPlan) {
-    self.key = key
+    authenticator = HMAC.Authenticator(key: key)
     shardCount = plan.shardCount
     sliceCount = plan.sliceCount
   }
@@ -21,11 +22,16 @@ package struct Partition: Sendable {
   /// Bytes 0–7 of `HMAC-SHA256(key, id)`, big-endian, choose the shard and bytes 8–15 the slice,
   /// each by remainder.
   package func location(ofRecordID id: [UInt8]) -> SliceLocation {
-    let tag = HMAC.authenticate(key: key, id).bytes
-    func number(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
-    return SliceLocation(
-      shard: Int(number(tag[0..<8]) % UInt64(shardCount)),
-      slice: Int(number(tag[8..<16]) % UInt64(sliceCount)))
+    var authenticator = authenticator
+    authenticator.update(id)
+    return authenticator.finalize().withUnsafeBytes { tag in
+      func number(at offset: Int) -> UInt64 {
+        UInt64(bigEndian: tag.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+      }
+      return SliceLocation(
+        shard: Int(number(at: 0) % UInt64(shardCount)),
+        slice: Int(number(at: 8) % UInt64(sliceCount)))
+    }
   }
 }
 

@@ -7,7 +7,7 @@ let benchCommand = Command(
   name: "bench", summary: "measure the engine, predictions and the coordinator",
   verbs: [
     engineBenchCommand, scheduleBenchCommand, serveBenchCommand, cacheBenchCommand,
-    coordinatorBenchCommand, deletionsBenchCommand,
+    coordinatorBenchCommand, deletionsBenchCommand, ingestBenchCommand,
   ])
 
 private let coordinatorBenchCommand = Command(
@@ -26,16 +26,13 @@ private let coordinatorBenchCommand = Command(
   ]
 ) { arguments, console in
   let given = arguments.string(ifGiven: "directory")
-  let folder =
-    given.map(absolute)
-    ?? "\(SystemProcess.environment("TMPDIR") ?? "/tmp")/lethe-bench-\(SystemProcess.identifier)"
-  guard !FileSystem.exists(folder) else {
-    throw ServiceError(.cannotWrite, "\(folder) is there already", try: "choose a new folder")
+  if let given, FileSystem.exists(given) {
+    throw ServiceError(.cannotWrite, "\(given) is there already", try: "choose a new folder")
   }
-  try FileSystem.createDirectory(folder)
-  defer { if given == nil { try? FileSystem.removeTree(folder) } }
+  let folder = try BenchmarkFolder(given)
+  defer { folder.removeIfTemporary() }
   let benchmark = CoordinatorBenchmark(
-    folder: folder, workerCount: arguments.integer("workers"),
+    folder: folder.path, workerCount: arguments.integer("workers"),
     seconds: Double(arguments.integer("seconds")))
   try show(try benchmark.run(), arguments, console) { result in
     var table = TextTable([.left("answer"), .right("p50 ms"), .right("p99 ms")])

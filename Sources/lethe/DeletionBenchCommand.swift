@@ -26,14 +26,11 @@ let deletionsBenchCommand = Command(
   ]
 ) { arguments, console in
   let given = arguments.string(ifGiven: "directory")
-  let folder =
-    given.map(absolute)
-    ?? "\(SystemProcess.environment("TMPDIR") ?? "/tmp")/lethe-bench-\(SystemProcess.identifier)"
-  try FileSystem.createDirectory(folder)
-  defer { if given == nil { try? FileSystem.removeTree(folder) } }
+  let folder = try BenchmarkFolder(given)
+  defer { folder.removeIfTemporary() }
   var rows: [DeletionBenchmarkResult.Row] = []
   for records in arguments.integers("records") {
-    let place = "\(folder)/\(records)"
+    let place = "\(folder.path)/\(records)"
     try FileSystem.createDirectory(place)
     let benchmark = DeletionBenchmark(
       folder: place, recordCount: records, deletionCount: arguments.integer("deletions"),

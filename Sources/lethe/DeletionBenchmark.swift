@@ -17,24 +17,21 @@ struct DeletionBenchmark {
   let deletionCount: Int
   let clientCount: Int
 
-  private static let name = "bench"
   private static let warmUpCount = 10
-  /// Records that one person has.
-  private static let recordsPerSubject = 4
   /// Making millions of records takes minutes.
   private static let startPatienceSeconds = 3_600.0
   private static let purgePatienceSeconds = 600.0
 
-  private var runDirectory: String { "\(folder)/\(Self.name).lethe" }
-  private var runFile: String { "\(folder)/run.json5" }
+  private var madeUp: MadeUpRun { MadeUpRun(folder: folder, recordCount: recordCount) }
+  private var runDirectory: String { madeUp.directory }
 
   /// Writes the run, has a coordinator make it, starts another on it, and measures that one.
   func run() throws -> DeletionBenchmarkResult.Row {
-    let isNew = !FileSystem.exists(runFile)
-    if isNew { try writeRun() }
+    let isNew = !FileSystem.exists(madeUp.runFile)
+    if isNew { try madeUp.write() }
     let begin = SystemClock.seconds
     let processes = try LocalProcesses(
-      runFile: runFile, directory: runDirectory, logPath: "\(folder)/log",
+      runFile: madeUp.runFile, directory: runDirectory, logPath: "\(folder)/log",
       patienceSeconds: Self.startPatienceSeconds)
     defer { processes.killCoordinator() }
     let creationSeconds = SystemClock.seconds - begin
@@ -78,30 +75,7 @@ struct DeletionBenchmark {
     return SystemClock.seconds - start
   }
 
-  // MARK: - The run
-
-  private func writeRun() throws {
-    let backbone = "\(folder)/backbone"
-    try CoordinatorBenchmark.writeBackbone(to: backbone, layerCount: 4)
-    let path = "\(folder)/records.jsonl"
-    try FileSystem.replace(path, with: [])
-    let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
-    for first in stride(from: 0, to: recordCount, by: 100_000) {
-      let lines = (first..<min(first + 100_000, recordCount)).map { number in
-        #"{"id":"\#(Self.id(number))","subject":"s\#(number / Self.recordsPerSubject)","#
-          + #""text":"text \#(number)","label":"a"}"# + "\n"
-      }
-      try file.write(contentsOf: Data(lines.joined().utf8))
-    }
-    try file.close()
-    var text = RunFileText(
-      name: Self.name, backbone: backbone, data: [path], labels: ["a", "b"], shards: 8, slices: 4,
-      sequences: 4, seed: 1, partitionKey: String(repeating: "5a", count: 32))
-    text.repair = #"{ policy: "manual" }"#
-    try FileSystem.replace(runFile, with: Array(text.text.utf8))
-  }
-
-  private static func id(_ number: Int) -> String { "record-\(number)" }
+  // MARK: - Records
 
   /// Has a worker say hello and leave: from then on every deletion changes keys.
   private func pinNumericClass() throws {
@@ -121,7 +95,7 @@ struct DeletionBenchmark {
     var ids: [String] = []
     while ids.count < deletedCount + Self.warmUpCount + 2 * deletionCount {
       let number = Int(random.next() % UInt64(recordCount))
-      if chosen.insert(number).inserted { ids.append(Self.id(number)) }
+      if chosen.insert(number).inserted { ids.append(MadeUpRun.id(number)) }
     }
     ids.removeFirst(deletedCount)
     return ids

@@ -135,8 +135,7 @@ private func trainingBenchmark(_ arguments: ParsedArguments) throws -> TrainingB
 }
 
 private func peakResidentMegabytes() -> Double {
-  let usage = ProcessUsage(of: SystemProcess.identifier)
-  return Double(usage?.peakResidentByteCount ?? 0) / 1e6
+  Double(ProcessUsage.own.peakResidentByteCount) / 1e6
 }
 
 private func percent(_ share: Double) -> String {

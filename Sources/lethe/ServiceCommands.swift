@@ -35,10 +35,18 @@ let upCommand = Command(
     """,
   options: [
     serviceRunOption,
-    CommandOption("workers", .integer(1...64), default: "2", help: "Worker processes."),
+    CommandOption(
+      "workers", .word("auto", or: .integer(1...64)), default: "2",
+      help: """
+        Worker processes, of one thread each. auto: as many as there are cores, if memory allows: \
+        each needs its cache and twice the backbone.
+        """),
     cacheOption,
   ],
-  examples: [Example("lethe up --run lethe.json5 --workers 2", "Everything on this machine.")]
+  examples: [
+    Example("lethe up --run lethe.json5 --workers 2", "Everything on this machine."),
+    Example("lethe up --workers auto", "With all its cores."),
+  ]
 ) { arguments, console in
   let path = arguments.string("run")
   let file = try readRunFile(path)
@@ -46,8 +54,10 @@ let upCommand = Command(
   let processes = try LocalProcesses(
     runFile: path, directory: directory,
     workerOptions: ["--cache-bytes", arguments.string("cache-bytes")])
-  for _ in 0..<arguments.integer("workers") { try processes.startWorker() }
-  console.note("run \(file.name): coordinator and \(arguments.integer("workers")) workers are up")
+  let workers = try workerCount(arguments, file, base: folder(of: path), console)
+  for _ in 0..<workers { try processes.startWorker() }
+  console.note(
+    "run \(file.name): coordinator and \(workers) worker\(workers == 1 ? "" : "s") are up")
   console.note("next: lethe train --run \(path) --watch")
   signal(SIGINT, SIG_IGN)
   signal(SIGTERM, SIG_IGN)
@@ -68,6 +78,30 @@ let upCommand = Command(
   }
   processes.stopAll()
   return .ok
+}
+
+/// What `--workers` says, or what this machine has room for.
+private func workerCount(
+  _ arguments: ParsedArguments, _ file: RunFile, base: String, _ console: Console
+) throws -> Int {
+  if let count = Int(arguments.string("workers")) { return count }
+  let weights = "\(resolve(file.backbone, base: base))/\(BackboneFiles.weightsName)"
+  let weightsByteCount: Int
+  do {
+    weightsByteCount = try FileSystem.byteCount(weights)
+  } catch {
+    throw ServiceError(error, while: "looking for the backbone")
+  }
+  let host = HostResources.current
+  // Beside the cache and the mapped backbone: merged weights, at most as much again, and a step's
+  // memory, which is bounded by the tokens of a part and not by the batch.
+  let needed =
+    arguments.byteCount("cache-bytes") + 2 * weightsByteCount + 128 << 20
+  let count = min(64, host.processCount(needing: needed))
+  console.note(
+    "\(host.coreCount) cores and \(Humanized.bytes(host.availableByteCount)) of memory, "
+      + "\(Humanized.bytes(needed)) for each worker")
+  return count
 }
 
 /// Makes sure that this process keeps no record longer than it must, and that its BLAS is the run's

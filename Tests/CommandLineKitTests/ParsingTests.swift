@@ -46,6 +46,8 @@ import Testing
       because: "after -- nothing is an option"),
     Accepted(
       words: ["delete", "-5"], prints: "-5", because: "a number is no option"),
+    Accepted(words: ["delete", "--copies", "all"], prints: "all", because: "a word of its own"),
+    Accepted(words: ["delete", "--copies", "3"], prints: "3", because: "a number beside the word"),
     Accepted(words: ["delete", "--memory", "0"], prints: "0", because: "bytes as they are"),
     Accepted(
       words: ["delete", "--memory", "512M"], prints: "536870912", because: "steps of 1024"),
@@ -132,6 +134,11 @@ import Testing
     Refused(
       words: ["train", "a", "--rate", "1.5"],
       message: "--rate: \"1.5\" is out of range (0 to 1)", hint: "lethe train --help"),
+    Refused(
+      words: ["delete", "--copies", "4"],
+      message:
+        "--copies: \"4\" is neither all nor a value: it is out of range (1 to 3)",
+      hint: "lethe delete --help"),
     Refused(
       words: ["delete", "--memory", "8388608T"],
       message: "--memory: \"8388608T\" is no number of bytes, like 1048576, 512M or 2G",

@@ -53,10 +53,14 @@ let sample = CommandLineTool(
     Command(
       name: "delete", summary: "take any count",
       arguments: [Argument("id", arity: .any, help: "Ids.")],
-      options: [CommandOption("memory", .byteCount, help: "How much.")]
+      options: [
+        CommandOption("memory", .byteCount, help: "How much."),
+        CommandOption("copies", .word("all", or: .integer(1...3)), help: "How many."),
+      ]
     ) { arguments, console in
       let memory = arguments.byteCount(ifGiven: "memory").map { ["\($0)"] } ?? []
-      try console.print((arguments.strings("id") + memory).joined(separator: "|"))
+      try console.print(
+        (arguments.strings("id") + memory + arguments.strings("copies")).joined(separator: "|"))
       return .changesPlanned
     },
     Command(

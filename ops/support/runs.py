@@ -1,4 +1,5 @@
 """Runs over the tiny BERT with real processes, for crash-test.py and chaos.py."""
+import hmac
 import json
 import os
 import re
@@ -163,6 +164,19 @@ class Run:
             answer = self.delete(ids[at:at + 5000])
             wrong += [i for i in ids[at:at + 5000] if answer[i]["outcome"] != "duplicate"]
         return wrong
+
+    def leftovers(self, ids):
+        """Where the purged records with these ids still are; ids look like r12."""
+        names = {i.encode() for i in ids}
+        problems = []
+        for path in sorted((self.directory / "slices").glob("*.jsonl")):
+            left = names & set(re.findall(rb"r\d+", path.read_bytes()))
+            problems += [f"{len(left)} deleted ids in {path.name}"] if left else []
+        # The table beside them has no ids, but tags under the run's key.
+        key = bytes.fromhex((self.directory / "tombstone.key").read_text())
+        table = (self.directory / "slices" / "records.table").read_bytes()
+        left = [i for i in names if hmac.digest(key, i, "sha256") in table]
+        return problems + ([f"{len(left)} deleted records' tags in the table"] if left else [])
 
     def journal_problem(self):
         """What lethe journal verify complains about; twice, as a live journal moves."""

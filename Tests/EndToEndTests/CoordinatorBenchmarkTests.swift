@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("Measuring deletions") struct DeletionBenchmarkTests {
+@Suite("Measuring the coordinator") struct CoordinatorBenchmarkTests {
   private struct Report: Decodable {
     struct Row: Decodable {
       var records: Int
@@ -28,5 +28,22 @@ import Testing
       #expect(report.rows.allSatisfy { ($0.creationSeconds == nil) == (turn > 0) })
       #expect(report.rows.allSatisfy { $0.groupSyncs > 0 })
     }
+  }
+
+  private struct Ingestion: Decodable {
+    struct Spread: Decodable { var median: Double }
+
+    var records: Int
+    var fileByteCount: Int
+    var recordsPerSecond: Spread
+  }
+
+  @Test("a data set is made a run of, again and again")
+  func ingests() throws {
+    let report: Ingestion = try Lethe.json([
+      "bench", "ingest", "--records", "1000", "--repetitions", "2",
+    ])
+    #expect(report.records == 1000 && report.fileByteCount > 50_000)
+    #expect(report.recordsPerSecond.median > 0)
   }
 }
