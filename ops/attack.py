@@ -186,7 +186,8 @@ def bodies(target):
     """A well-formed body of every type a worker may send, as far as it has one."""
     digest = wire.sha256(b"x")
     lease = {"epoch": 1, "key": digest}
-    work = {"steps": 1, "examples": 1, "seconds": 1.0, "gemmSeconds": 0.5, "finalLoss": 0.0}
+    work = {"steps": 1, "examples": 1, "seconds": 1.0, "gemmSeconds": 0.5, "finalLoss": 0.0,
+            "slicesKept": 0, "slicesComputed": 0}
     messages = [
         dict(target.hello(), type="hello"), {"type": "requestWork"},
         {"type": "heartbeat", "epoch": 0, "step": 0, "totalSteps": 0},

@@ -38,15 +38,20 @@ package struct RunStatus: Codable, Sendable {
     package var examplesPerSecond: Double
     /// Share of training time inside matrix products.
     package var gemmShare: Double
+    /// Share of slices whose activations below these layers workers still had from before; `nil`
+    /// where there is nothing below.
+    package var keptShare: Double?
 
     package init(
-      stage: Int, layers: [Int], blocks: Int, examplesPerSecond: Double, gemmShare: Double
+      stage: Int, layers: [Int], blocks: Int, examplesPerSecond: Double, gemmShare: Double,
+      keptShare: Double?
     ) {
       self.stage = stage
       self.layers = layers
       self.blocks = blocks
       self.examplesPerSecond = examplesPerSecond
       self.gemmShare = gemmShare
+      self.keptShare = keptShare
     }
   }
 

@@ -102,7 +102,8 @@ extension CanonicalReader {
   package mutating func readWork() throws(DecodingFailure) -> TrainingWork {
     TrainingWork(
       steps: try readInteger(), examples: try readInteger(), seconds: try readDouble(),
-      gemmSeconds: try readDouble(), finalLoss: try readDouble())
+      gemmSeconds: try readDouble(), finalLoss: try readDouble(), slicesKept: try readInteger(),
+      slicesComputed: try readInteger())
   }
 }
 
@@ -128,6 +129,8 @@ extension CanonicalWriter {
     write(work.seconds)
     write(work.gemmSeconds)
     write(work.finalLoss)
+    write(work.slicesKept)
+    write(work.slicesComputed)
   }
 
   mutating func write(_ slice: SliceState) {

@@ -141,15 +141,17 @@ extension Coordinator {
       guard depth < state.plan.sliceCount else { continue }
       let slot = BlockSlot(shard: shard, sequence: sequence, stage: depth + 1)
       guard let key = state.expectedKeys[slot], seen.insert(key).inserted else { continue }
-      switch standstill(of: slot) {
-      case nil: outlook.ready.append(slot)
-      case .backoff:
-        let at = failures[key]?.notBefore ?? 0
-        outlook.wakeAt = min(outlook.wakeAt ?? .max, at)
-      case .repairPolicy:
-        if let at = repairDueAt(slot) { outlook.wakeAt = min(outlook.wakeAt ?? .max, at) }
-      default: break
+      guard let reason = standstill(of: slot) else {
+        outlook.ready.append(slot)
+        continue
       }
+      let dueAt: Milliseconds? =
+        switch reason {
+        case .backoff: failures[key]?.notBefore
+        case .repairPolicy: repairDueAt(slot)
+        default: nil
+        }
+      if let dueAt { outlook.wakeAt = min(outlook.wakeAt ?? .max, dueAt) }
     }
     // Within a shard urgency goes by stage, then sequence.
     outlook.ready.sort { ($0.stage, $0.sequence) < ($1.stage, $1.sequence) }
@@ -159,7 +161,7 @@ extension Coordinator {
   /// Why an untrained slot is not being trained; `nil` if a worker is about to take it.
   package func waitingReason(of slot: BlockSlot) -> WaitingReason? {
     if let reason = standstill(of: slot) { return reason }
-    if trainersByHost.isEmpty { return workers.isEmpty ? .noWorkers : .noMatchingNumericClass }
+    if let reason = reasonForAll { return reason }
     if !trainersByHost.keys.contains(where: { isFit(slot, host: $0) }) {
       let reason = state.expectedKeys[slot].flatMap { failures[$0]?.reasons.last }
       return .otherHostNeeded(reason ?? "")
@@ -167,8 +169,14 @@ extension Coordinator {
     return nil
   }
 
+  /// Why nothing can be trained at all.
+  var reasonForAll: WaitingReason? {
+    guard trainersByHost.isEmpty else { return nil }
+    return workers.isEmpty ? .noWorkers : .noMatchingNumericClass
+  }
+
   /// What keeps a slot from being trained, whoever the workers are.
-  private func standstill(of slot: BlockSlot) -> WaitingReason? {
+  func standstill(of slot: BlockSlot) -> WaitingReason? {
     guard let key = state.expectedKeys[slot] else { return .noWorkers }
     if leases[key] != nil { return .training }
     if state.quarantinedKeys.contains(key) { return .quarantined }

@@ -18,6 +18,8 @@ package struct Coordinator: Sendable {
   package internal(set) var checkpoints: [BlockKey: KeptCheckpoint] = [:]
   /// What may be trained now.
   var queue: WorkQueue
+  /// Of every shard, unless something has happened to it since.
+  var reports: [ShardReport?]
   /// Workers that asked for work and got none, ascending; all of them may train.
   var idle: [WorkerID] = []
   /// Connections of each host that may train.
@@ -54,6 +56,7 @@ package struct Coordinator: Sendable {
     self.auditShare = auditShare
     self.state.refreshKeys()
     queue = WorkQueue(shardCount: state.plan.shardCount)
+    reports = Array(repeating: nil, count: state.plan.shardCount)
     foundCheckpoints = checkpoints
   }
 

@@ -125,15 +125,22 @@ package struct TrainingWork: Equatable, Sendable {
   /// Part of `seconds` spent inside matrix products.
   package var gemmSeconds: Double
   package var finalLoss: Double
+  /// Slices whose activations below the trained layers the worker still had.
+  package var slicesKept: UInt32
+  /// Slices that went through the frozen layers for this block.
+  package var slicesComputed: UInt32
 
   package init(
-    steps: UInt64, examples: UInt64, seconds: Double, gemmSeconds: Double, finalLoss: Double
+    steps: UInt64, examples: UInt64, seconds: Double, gemmSeconds: Double, finalLoss: Double,
+    slicesKept: UInt32 = 0, slicesComputed: UInt32 = 0
   ) {
     self.steps = steps
     self.examples = examples
     self.seconds = seconds
     self.gemmSeconds = gemmSeconds
     self.finalLoss = finalLoss
+    self.slicesKept = slicesKept
+    self.slicesComputed = slicesComputed
   }
 }
 

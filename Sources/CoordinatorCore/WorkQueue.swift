@@ -64,6 +64,8 @@ struct WorkQueue: Sendable {
   private var entries = PriorityHeap<Entry>()
   private var wakes = PriorityHeap<Wake>()
   private var touched: Set<Int>
+  /// Shards touched since somebody reported on them; see `Coordinator.refreshedReports`.
+  private var unreported: Set<Int> = []
 
   init(shardCount: Int) {
     outlooks = Array(repeating: Outlook(), count: shardCount)
@@ -72,17 +74,25 @@ struct WorkQueue: Sendable {
   }
 
   /// A shard's leases have changed, or what else decides about its slots but their blocks.
-  mutating func touch(_ shard: Int) { touched.insert(shard) }
+  mutating func touch(_ shard: Int) {
+    touched.insert(shard)
+    unreported.insert(shard)
+  }
+
+  mutating func takeUnreported() -> Set<Int> {
+    defer { unreported.removeAll(keepingCapacity: true) }
+    return unreported
+  }
 
   /// Some of a shard's blocks or keys have changed, too.
   mutating func touchBlocks(ofShard shard: Int) {
-    touched.insert(shard)
+    touch(shard)
     outlooks[shard].depths = []
   }
 
   /// A block has come to stand at a slot.
   mutating func touchBlock(at slot: BlockSlot) {
-    touched.insert(slot.shard)
+    touch(slot.shard)
     guard outlooks[slot.shard].depths.indices.contains(slot.sequence) else { return }
     outlooks[slot.shard].depths[slot.sequence] = nil
   }

@@ -27,6 +27,13 @@ final class CoordinatorLoop: Sendable {
     var syncCount: Int
     /// The disk was full when the journal last grew: only deletions are still taken.
     var isOnReserve: Bool
+
+    fileprivate init(_ coordinator: Coordinator, _ journal: Journal) {
+      self.coordinator = coordinator
+      sequence = journal.sequence
+      syncCount = journal.syncCount
+      isOnReserve = journal.isOnReserve
+    }
   }
 
   private enum Work: Sendable {
@@ -34,6 +41,7 @@ final class CoordinatorLoop: Sendable {
     case event(@Sendable () -> Event?)
     case deletion(Event)
     case inspection(@Sendable (borrowing View) -> Void)
+    case reporting(@Sendable (borrowing View, [ShardReport]) -> Void)
     case capture(Promise<Result<Capture, SystemCallError>>)
     case saltErasure(UInt64, Promise<Bool>)
   }
@@ -68,6 +76,15 @@ final class CoordinatorLoop: Sendable {
   func view<Value: Sendable>(_ question: @escaping @Sendable (borrowing View) -> Value) -> Value {
     let answer = Promise<Value>()
     work.put(.inspection { answer.fulfil(question($0)) })
+    return answer.wait()
+  }
+
+  /// The same, with a report of every shard.
+  func report<Value: Sendable>(
+    _ question: @escaping @Sendable (borrowing View, [ShardReport]) -> Value
+  ) -> Value {
+    let answer = Promise<Value>()
+    work.put(.reporting { answer.fulfil(question($0, $1)) })
     return answer.wait()
   }
 
@@ -115,7 +132,7 @@ final class CoordinatorLoop: Sendable {
       case .event(let prepare):
         if let event = prepare() { step.add(coordinator.handle(event, at: .now)) }
       case .deletion(let event): step.add(coordinator.handle(event, at: .now))
-      case .inspection, .capture, .saltErasure: later.append(item)
+      case .inspection, .reporting, .capture, .saltErasure: later.append(item)
       }
     }
     durably {
@@ -127,11 +144,10 @@ final class CoordinatorLoop: Sendable {
     for item in later {
       switch item {
       case .event, .deletion: break
-      case .inspection(let inspection):
-        inspection(
-          View(
-            coordinator: coordinator, sequence: journal.sequence, syncCount: journal.syncCount,
-            isOnReserve: journal.isOnReserve))
+      case .inspection(let inspection): inspection(View(coordinator, journal))
+      case .reporting(let reporting):
+        let reports = coordinator.refreshedReports()
+        reporting(View(coordinator, journal), reports)
       case .capture(let capture):
         durably {
           do throws(SystemCallError) {

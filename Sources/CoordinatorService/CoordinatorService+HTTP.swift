@@ -148,8 +148,13 @@ extension CoordinatorService {
       if attempt > 0 { SystemClock.sleep(seconds: 0.05 * Double(attempt)) }
       attempt += 1
       turn += 1
-      let (view, isBehind) = loop.inspect {
-        ($0.state.servingView(maximumDepth: maximumDepth), $0.isBehind)
+      let (view, isBehind) = loop.report { view, reports in
+        let coordinator = view.coordinator
+        let prefixes =
+          maximumDepth == .max
+          ? reports.compactMap(\.served)
+          : coordinator.state.servingView(maximumDepth: maximumDepth)
+        return (prefixes, coordinator.isBehind)
       }
       guard !isBehind else {
         throw APIFailure(

@@ -165,39 +165,30 @@ extension CoordinatorService {
 
   func status() -> RunStatus {
     let fileAlarms = fileAlarms()
-    return loop.view { view in
+    return loop.report { view, reports in
       let (coordinator, sequence) = (view.coordinator, view.sequence)
       let state = coordinator.state
       let head = state.ledger.head
-      let slots = state.plan.allSlots
-      var waiting: [String: Int] = [:]
-      for slot in slots where state.block(at: slot) == nil {
-        let reason = coordinator.waitingReason(of: slot)
-        if reason != .training { waiting[reason?.word ?? "queued", default: 0] += 1 }
-      }
       var status = RunStatus(
         run: state.run.name, journalSequence: sequence, records: state.recordCount,
-        deleted: state.deletedTags.count, blocks: slots.count,
-        blocksTrained: slots.count { state.block(at: $0) != nil },
+        deleted: state.deletedTags.count, blocks: state.plan.slotCount,
+        blocksTrained: reports.reduce(0) { $0 + $1.trainedCount },
         blocksMasked: state.maskedSince.count, blocksTraining: coordinator.leases.count,
-        waiting: waiting, fullDepth: state.plan.sliceCount, shards: [], workers: [], stages: [],
+        waiting: coordinator.waitingCounts(reports), fullDepth: state.plan.sliceCount, shards: [],
+        workers: [], stages: Self.speeds(reports, state.plan),
         numericClass: state.numericClass,
         deletionsPending: state.openDeletions.count, ledgerSize: head.size,
         ledgerRoot: head.root.hex, journalSyncs: view.syncCount, audit: coordinator.audit.report,
         alarms: coordinator.alarms + fileAlarms
           + (view.isOnReserve ? ["the disk is full: the journal lives on its reserve"] : []))
-      status.shards = (0..<state.plan.shardCount).map { shard in
+      status.shards = reports.indices.map { shard in
         RunStatus.Shard(
           shard: shard, records: state.slices[shard].reduce(0) { $0 + $1.recordCount },
-          depth: state.servedPrefix(shard: shard)?.depth ?? 0,
-          sequenceDepths: state.plan.sequences.indices.map {
-            state.depth(shard: shard, sequence: $0)
-          })
+          depth: reports[shard].served?.depth ?? 0, sequenceDepths: reports[shard].sequenceDepths)
       }
       status.workers = coordinator.workers.sorted { $0.key < $1.key }.map { id, worker in
         Self.describe(worker, id, coordinator)
       }
-      status.stages = Self.speeds(state)
       return status
     }
   }
@@ -217,15 +208,17 @@ extension CoordinatorService {
     return described
   }
 
-  private static func speeds(_ state: RunState) -> [RunStatus.StageSpeed] {
-    (1...state.plan.sliceCount).compactMap { stage in
-      let works = state.blocks.values.filter { $0.slot.stage == stage }.map(\.work)
-      let seconds = works.reduce(0) { $0 + $1.seconds }
-      guard seconds > 0 else { return nil }
+  private static func speeds(_ reports: [ShardReport], _ plan: RunPlan) -> [RunStatus.StageSpeed] {
+    (1...plan.sliceCount).compactMap { stage in
+      var work = StageWork()
+      for report in reports { work.add(report.work[stage - 1]) }
+      guard work.seconds > 0 else { return nil }
+      let slices = work.slicesKept + work.slicesComputed
       return RunStatus.StageSpeed(
-        stage: stage, layers: Array(state.plan.layerGroups[stage - 1]), blocks: works.count,
-        examplesPerSecond: works.reduce(0) { $0 + Double($1.examples) } / seconds,
-        gemmShare: works.reduce(0) { $0 + $1.gemmSeconds } / seconds)
+        stage: stage, layers: Array(plan.layerGroups[stage - 1]), blocks: work.blockCount,
+        examplesPerSecond: Double(work.examples) / work.seconds,
+        gemmShare: work.gemmSeconds / work.seconds,
+        keptShare: slices == 0 ? nil : Double(work.slicesKept) / Double(slices))
     }
   }
 }

@@ -139,6 +139,23 @@ final class Invariants {
 
   // MARK: - People
 
+  /// Reports that are kept say what the state says.
+  func reported(_ reports: [ShardReport], _ core: Coordinator) {
+    let state = core.state
+    require(
+      reports.compactMap(\.served) == state.servingView(), "a report serves something else")
+    require(
+      reports.reduce(0) { $0 + $1.trainedCount }
+        == state.plan.allSlots.count { state.block(at: $0) != nil },
+      "reports count other blocks")
+    var waiting: [String: Int] = [:]
+    for slot in state.untrainedSlots {
+      let reason = core.waitingReason(of: slot)
+      if reason != .training { waiting[reason?.word ?? "queued", default: 0] += 1 }
+    }
+    require(waiting == core.waitingCounts(reports), "reports give other reasons for waiting")
+  }
+
   func acknowledged(_ tag: RecordTag) {
     promised.insert(tag)
     require(

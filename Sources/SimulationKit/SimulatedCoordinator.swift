@@ -286,6 +286,13 @@ final class SimulatedCoordinator {
     for id in connections.keys.sorted() { send(.head(head), to: id) }
   }
 
+  /// What answers now, as the service finds it: from reports that are kept.
+  func servingView() -> [ServedPrefix] {
+    let reports = core.refreshedReports()
+    world.invariants.reported(reports, core)
+    return reports.compactMap(\.served)
+  }
+
   func servingWorker() -> WorkerID? {
     let serving = connections.keys.filter {
       core.workers[$0]?.introduction.roles.contains(.serve) == true

@@ -99,7 +99,7 @@ final class SimulatedPeople {
     guard coordinator.isUp, !coordinator.isSyncing, let id = coordinator.servingWorker() else {
       return
     }
-    let view = coordinator.core.state.servingView()
+    let view = coordinator.servingView()
     guard !view.isEmpty else { return }
     lastQuestion += 1
     let number = lastQuestion

@@ -113,6 +113,8 @@ package struct RunPlan: Equatable, Sendable {
     }
   }
 
+  package var slotCount: Int { shardCount * sequenceCount * sliceCount }
+
   package var allSlots: [BlockSlot] { (0..<shardCount).flatMap(slots(ofShard:)) }
 
   /// The sequence whose seed a slot trains with: the first that begins with the same slices.

@@ -63,7 +63,7 @@ package enum FrameType: UInt8, CaseIterable, Sendable {
   /// The content that follows such a message in chunks; `nil` for a message without.
   package var content: ContentShape? {
     switch self {
-    case .upload: ContentShape(headByteCount: 80, byteCountLimit: 256 << 20)
+    case .upload: ContentShape(headByteCount: 88, byteCountLimit: 256 << 20)
     case .checkpoint: ContentShape(headByteCount: 44, byteCountLimit: 256 << 20)
     case .slice, .artifact: ContentShape(headByteCount: 0, byteCountLimit: 256 << 20)
     case .forget: ContentShape(headByteCount: 8, byteCountLimit: 16 << 20)

@@ -71,15 +71,22 @@ package struct StageTraining: Sendable {
     }
     let firstStep = restore(task, in: trainer, recordCount: records.count)
     let block: TrainedBlock
+    var (keptCount, computedCount) = (0, 0)
     if let stage = try windowedStage(slices, entering: trainer.lowestLayer) {
       block = try stage.train(
         trainer, from: firstStep, order: order,
         known: { memory.nearestSegment(notAbove: stage.key(ofSlice: $0))?.activations },
         beforeSlice: beforeSlice, onStep: report)
+      computedCount = slices.count
     } else {
       let lower = lowerLayers(assignment, below: trainer.lowestLayer)
       let segments = try slices.map { slice in
         try beforeSlice()
+        if let known = kept(slice, entering: trainer.lowestLayer, for: use) {
+          keptCount += 1
+          return known
+        }
+        if trainer.lowestLayer > 0 { computedCount += 1 }
         return try segment(slice, entering: trainer.lowestLayer, alsoKeeping: lower, for: use)
       }
       block = try trainer.train(on: segments, order: order, onStep: report)
@@ -90,7 +97,8 @@ package struct StageTraining: Sendable {
       TrainingWork(
         steps: UInt64(statistics.steps), examples: UInt64(statistics.examples),
         seconds: statistics.seconds, gemmSeconds: statistics.gemmSeconds,
-        finalLoss: block.losses.last ?? 0)
+        finalLoss: block.losses.last ?? 0, slicesKept: UInt32(keptCount),
+        slicesComputed: UInt32(computedCount))
     )
   }
 
@@ -152,7 +160,16 @@ package struct StageTraining: Sendable {
       layerCount: model.encoder.layerCount)
   }
 
-  /// A slice's records as a layer sees them.
+  /// A slice's records as a layer sees them, if they are still there from before.
+  private func kept(
+    _ slice: TrainingTask.Slice, entering layer: Int, for use: RecordMemory.Use
+  ) -> TrainingSegment? {
+    // What enters the first layer is looked up faster than it is worth keeping.
+    guard layer > 0 else { return nil }
+    return memory.segment(RecordMemory.SegmentKey(slice: slice.digest, layer: layer), for: use)
+  }
+
+  /// The same, made anew.
   ///
   /// A cache hit has the bits a miss would compute, wherever that would begin, since both come from
   /// the same segment alone. What a miss passes on its way up and later stages want is kept, too.
@@ -163,8 +180,6 @@ package struct StageTraining: Sendable {
     let (records, key) = (
       slice.records, RecordMemory.SegmentKey(slice: slice.digest, layer: layer)
     )
-    // What enters the first layer is looked up faster than it is worth keeping.
-    if layer > 0, let known = memory.segment(key, for: use) { return known }
     let (labels, sequences) = (try records.map(label), records.map(tokens))
     let known = memory.nearestSegment(notAbove: key)?.activations
     let tokenCount = sequences.reduce(0) { $0 + $1.count }

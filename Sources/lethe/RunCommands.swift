@@ -115,12 +115,14 @@ func statusText(_ status: RunStatus) -> String {
 func speedText(_ stages: [RunStatus.StageSpeed]) -> String {
   var table = TextTable([
     .left("stage"), .left("layers"), .right("blocks"), .right("examples/s"), .right("in GEMM"),
+    .right("prefix kept"),
   ])
   for stage in stages {
     table.append([
       "\(stage.stage)", stage.layers.map(String.init).joined(separator: ","), "\(stage.blocks)",
       Humanized.fixed(stage.examplesPerSecond, digits: 0),
       Humanized.fixed(100 * stage.gemmShare, digits: 0) + " %",
+      stage.keptShare.map { Humanized.fixed(100 * $0, digits: 0) + " %" } ?? "",
     ])
   }
   return table.text

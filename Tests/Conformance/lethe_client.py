@@ -44,7 +44,7 @@ NAMES = {
 TYPES = {name: number for number, name in NAMES.items()}
 # Type: bytes of the head before the announcement, the largest content.
 CONTENT = {
-    6: (80, 256 << 20), 9: (0, 16 << 20), 11: (44, 256 << 20),
+    6: (88, 256 << 20), 9: (0, 16 << 20), 11: (44, 256 << 20),
     70: (0, 256 << 20), 71: (0, 256 << 20), 73: (8, 16 << 20), 74: (0, 16 << 20),
 }
 CAUSES = {
@@ -323,7 +323,8 @@ def write_message(message):
         head = (
             u64(message["epoch"]) + message["key"] + u64(message["steps"])
             + u64(message["examples"]) + f64(message["seconds"]) + f64(message["gemmSeconds"])
-            + f64(message["finalLoss"]))
+            + f64(message["finalLoss"]) + u32(message["slicesKept"])
+            + u32(message["slicesComputed"]))
         content = message["artifact"]
     elif name == "failed":
         head = u64(message["epoch"]) + u8(message["kind"]) + text(message["reason"])
@@ -709,6 +710,7 @@ class Connection:
             self.send({
                 "type": "upload", "epoch": lease["epoch"], "key": lease["key"], "steps": steps,
                 "examples": examples, "seconds": seconds, "gemmSeconds": 0.0, "finalLoss": loss,
+                "slicesKept": 0, "slicesComputed": 0,
                 "artifact": artifact}, chunk=chunk)
             answer = self.wait_for(
                 lambda message: message["type"] in ("uploadAccepted", "uploadRefused")
@@ -758,7 +760,8 @@ def self_test(path):
     hello = {
         "name": "n", "host": "h", "numericClass": "c", "backbone": digest, "trains": True,
         "serves": True, "head": {"size": 3, "root": digest}}
-    work = {"steps": 1, "examples": 2, "seconds": 0.5, "gemmSeconds": 0.25, "finalLoss": 1.0}
+    work = {"steps": 1, "examples": 2, "seconds": 0.5, "gemmSeconds": 0.25, "finalLoss": 1.0,
+            "slicesKept": 3, "slicesComputed": 4}
     says = [
         {"type": "requestWork"},
         {"type": "heartbeat", "epoch": 5, "step": 1, "totalSteps": 9},

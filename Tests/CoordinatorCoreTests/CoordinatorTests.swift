@@ -406,6 +406,16 @@ struct Bench {
           try #require(artifact == SHA256.hash(key.digest.bytes), "a stale block serves")
         }
       }
+      // Kept from one turn to the next, reports say what a look at every block says.
+      let reports = bench.coordinator.refreshedReports()
+      try #require(reports.compactMap(\.served) == state.servingView())
+      let trained = state.plan.allSlots.count { state.block(at: $0) != nil }
+      try #require(reports.reduce(0) { $0 + $1.trainedCount } == trained)
+      try #require(
+        bench.coordinator.waitingCounts(reports).values.reduce(0, +)
+          == state.plan.allSlots.count {
+            state.block(at: $0) == nil && bench.coordinator.waitingReason(of: $0) != .training
+          })
       let holders = bench.coordinator.leases.all.map(\.worker)
       try #require(Set(holders).count == holders.count, "a worker holds two leases")
       let records = bench.coordinator.records

@@ -109,7 +109,8 @@ WORKER = [
     ("fetchSlice", 4, 17, REFERENCE, None),
     ("fetchArtifact", 5, 18, DIGEST, None),
     ("upload", 6, 1 << 63 | 1,
-     u64(5) + DIGEST + u64(1) + u64(2) + f64(0.5) + f64(0.25) + f64(1), b"\x01\x02\x03"),
+     u64(5) + DIGEST + u64(1) + u64(2) + f64(0.5) + f64(0.25) + f64(1)
+     + u32(3) + u32(4), b"\x01\x02\x03"),
     ("failed", 7, 0, u64(5) + u8(2) + text("r"), None),
     ("forgotten", 8, 0, u64(7), None),
     ("predictions", 9, 33, b"", sequence([sequence([f64(0.5), f64(-1)])])),
@@ -179,7 +180,8 @@ def lines():
 
     yield "# The last of the worker: an upload of five bytes, cut behind the second."
     frames = worker.message(
-        6, 1 << 63 | 3, u64(6) + DIGEST + u64(1) + u64(2) + f64(0.5) + f64(0.25) + f64(1),
+        6, 1 << 63 | 3, u64(6) + DIGEST + u64(1) + u64(2) + f64(0.5) + f64(0.25) + f64(1)
+        + u32(3) + u32(4),
         b"\x0a\x0b\x0c\x0d\x0e", [2])
     yield from block(f"frame two-chunks 6 {1 << 63 | 3}", b"".join(frames))
 

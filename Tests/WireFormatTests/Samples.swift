@@ -15,7 +15,9 @@ enum Samples {
     .fetchSlice(reference), .fetchArtifact(digest),
     .upload(
       epoch: 5, BlockKey(digest),
-      TrainingWork(steps: 1, examples: 2, seconds: 0.5, gemmSeconds: 0.25, finalLoss: 1),
+      TrainingWork(
+        steps: 1, examples: 2, seconds: 0.5, gemmSeconds: 0.25, finalLoss: 1, slicesKept: 3,
+        slicesComputed: 4),
       artifact: [1, 2, 3]),
     .failed(epoch: 5, Failure(kind: .host, reason: "r")), .forgotten(throughDeletion: 7),
     .predictions([ShardedPrediction(logits: [0.5, -1])]), .predictionFailed("no"),

@@ -197,6 +197,8 @@ MUTANTS = [
      TABLES),
     ("the record table held against the state", RECORDS, "SliceState(tree) == expected", HOLDS,
      TABLES),
+    ("reports of shards that have changed", CORE + "WorkQueue.swift",
+     "unreported.insert(shard)", SKIP, BASICS + "/randomEvents"),
     ("artifacts named again during a purge", COORDINATOR,
      "purge?.named.insert(block.artifact)", SKIP, BASICS + "/comeAgain"),
     ("repairs asked for by whatever clock", LEASING,
