@@ -96,6 +96,11 @@ package struct FleetAtScale {
     }
   }
 
+  /// What status and predictions begin with; says how many blocks are trained.
+  package mutating func report() -> Int {
+    coordinator.refreshedReports().reduce(0) { $0 + $1.trainedCount }
+  }
+
   private mutating func join() {
     lastWorker += 1
     let id = WorkerID(lastWorker)

@@ -7,7 +7,9 @@ let scaleCommand = Command(
   name: "scale", summary: "measure what a scheduling decision costs, and run a fleet of thousands",
   discussion: """
     The shipped coordinator alone, without wire and disk. The cost of a lease with its completion \
-    is given for growing numbers of blocks with 500 workers; then one large fleet trains all.
+    is given for growing numbers of blocks with 500 workers, and how long a look at all shards takes that \
+    status and predictions begin with: the first one, and one after 100 blocks more. Then one \
+    large fleet trains all.
     """,
   options: [
     CommandOption("fleet", .flag, help: "Also 10,000 workers on 1,000 × 16 × 8 blocks.")
@@ -15,6 +17,7 @@ let scaleCommand = Command(
 ) { arguments, console in
   var table = TextTable([
     .right("blocks"), .right("decisions"), .right("µs each, median"), .right("against the first"),
+    .right("first look ms"), .right("later look ms"),
   ])
   var first: Double?
   // Equal shards, ever more of them: 16 slices, 16 sequences, 256 blocks a shard.
@@ -31,11 +34,15 @@ let scaleCommand = Command(
       if done > 0 { times.append((SystemClock.seconds - start) / Double(done)) }
     }
     times.sort()
+    let firstLook = seconds { _ = fleet.report() }
+    fleet.advance(blocks: batch)
+    let laterLook = seconds { _ = fleet.report() }
     let median = times[times.count / 2] * 1e6
     first = first ?? median
     table.append([
       "\(shape.blockCount)", "\(fleet.committedCount)", Humanized.fixed(median, digits: 1),
       Humanized.fixed(median / (first ?? median), digits: 2),
+      Humanized.fixed(1_000 * firstLook, digits: 2), Humanized.fixed(1_000 * laterLook, digits: 2),
     ])
   }
   try console.print(table.text)
@@ -56,4 +63,10 @@ let scaleCommand = Command(
       + "\(Humanized.fixed(SystemClock.seconds - start, digits: 1)) real s; "
       + "\(fleet.lossCount) workers were lost on the way")
   return .ok
+}
+
+private func seconds(_ body: () -> Void) -> Double {
+  let start = SystemClock.seconds
+  body()
+  return SystemClock.seconds - start
 }
