@@ -3,10 +3,8 @@ internal import Numerics
 import Tokenization
 
 extension AdaptedEncoder {
-  /// Tokens of a stretch: whole records until there are at least that many.
-  ///
-  /// Enough for full speed and few enough to stay in the cache. A part of the engine's version,
-  /// because rows of a stretch can share rounding.
+  /// Records go through the layers together until there are at least so many tokens: enough for
+  /// full speed and few enough to stay in the cache. No bit depends on it.
   static let stretchTokenCount = 768
 
   /// The hidden states entering `layer`, or leaving the last if `layer` is the number of layers.
@@ -18,14 +16,17 @@ extension AdaptedEncoder {
 
   /// The hidden states entering each of some layers, from one pass through those below.
   ///
-  /// A layer's bits are those of a pass for it alone, wherever the pass began: it goes over the
-  /// same stretches.
+  /// A record's bits are the same in any company, in every numeric class (`RowIndependence`), and a
+  /// layer's are those of a pass for it alone, wherever the pass began.
   ///
   /// - Parameters:
   ///   - layers: ascending; the number of layers stands for what leaves the last.
-  ///   - known: the same sequences' states as they enter one of the layers or one below them all.
+  ///   - known: the states of all sequences, or of more, as they enter one of the layers or one
+  ///     below them all.
+  ///   - places: where the sequences stand in `known`; `nil` if they are all of it, in its order.
   package func activations(
-    of sequences: [TokenSequence], entering layers: [Int], above known: PrefixActivations? = nil
+    of sequences: [TokenSequence], entering layers: [Int], above known: PrefixActivations? = nil,
+    at places: [Int]? = nil
   ) throws(TrainingError) -> [PrefixActivations] {
     let lowest = known?.layer ?? 0
     for layer in layers where !(lowest...encoder.layerCount).contains(layer) {
@@ -37,53 +38,43 @@ extension AdaptedEncoder {
     var starts = [0]
     starts.reserveCapacity(sequences.count + 1)
     for sequence in sequences { starts.append(starts[starts.count - 1] + sequence.count) }
-    precondition(known.map { $0.starts == starts && $0.width == width } ?? true)
     let found = layers.map { layer in
       PrefixActivations(
         layer: layer, starts: starts, width: width,
         hidden: FloatBuffer(count: starts[sequences.count] * width))
     }
-    forEachStretch(of: sequences, from: known, through: layers) { place, records, rows, layout in
-      (found[place].hidden.pointer + starts[records.lowerBound] * width)
-        .update(from: rows, count: layout.tokenCount * width)
-    }
-    return found
-  }
-
-  /// The hidden states of some of the sequences as they enter a layer.
-  ///
-  /// Computed as those of all are, over the same stretches, so to the same bits, in the memory that
-  /// the wanted ones take.
-  ///
-  /// - Parameters:
-  ///   - wanted: places among the sequences, ascending; the result has their order.
-  ///   - known: all the sequences' states as they enter that layer or one below.
-  package func activations(
-    of sequences: [TokenSequence], only wanted: [Int], below layer: Int,
-    above known: PrefixActivations? = nil
-  ) throws(TrainingError) -> PrefixActivations {
-    guard ((known?.layer ?? 0)...encoder.layerCount).contains(layer) else {
-      throw .unknownLayer(layer, layerCount: encoder.layerCount)
-    }
-    try encoder.check(sequences)
-    let width = encoder.shape.hidden
-    var starts = [0]
-    for place in wanted { starts.append(starts[starts.count - 1] + sequences[place].count) }
-    let hidden = FloatBuffer(count: starts[wanted.count] * width)
-    var next = 0
-    func isNext(in stretch: Range<Int>) -> Bool {
-      next < wanted.count && wanted[next] < stretch.upperBound
-    }
-    forEachStretch(of: sequences, from: known, through: [layer], where: isNext) {
-      _, stretch, rows, layout in
-      while isNext(in: stretch) {
-        let record = wanted[next] - stretch.lowerBound
-        (hidden.pointer + starts[next] * width)
-          .update(from: rows + layout.starts[record] * width, count: layout.length(record) * width)
-        next += 1
+    let rows = encoder.rows
+    let memory = ForwardMemory(encoder)
+    for stretch in rows.stretches(of: sequences, tokenLimit: Self.stretchTokenCount) {
+      let texts = rows.filled(sequences[stretch])
+      let room = memory.room(for: texts)
+      let hidden = room.shared.pointer
+      var level = lowest
+      if let known {
+        hidden.update(repeating: 0, count: memory.layout.tokenCount * width)
+        for (record, sequence) in stretch.enumerated() {
+          let place = places?[sequence] ?? sequence
+          precondition(known.length(place) == sequences[sequence].count)
+          (hidden + memory.layout.starts[record] * width).update(
+            from: known.hidden.pointer + known.starts[place] * width,
+            count: known.length(place) * width)
+        }
+      } else {
+        encoder.embed(texts[...], into: hidden, room.buffers)
+      }
+      for (place, layer) in layers.enumerated() {
+        while level < layer {
+          room.pass.forward(
+            self.layers[level], hidden, into: hidden, memory.layout, room.buffers, lora: nil,
+            keeping: false)
+          level += 1
+        }
+        let first = starts[stretch.lowerBound]
+        (found[place].hidden.pointer + first * width)
+          .update(from: hidden, count: (starts[stretch.upperBound] - first) * width)
       }
     }
-    return PrefixActivations(layer: layer, starts: starts, width: width, hidden: hidden)
+    return found
   }
 
   /// One row of logits per sequence, in their order.
@@ -93,63 +84,6 @@ extension AdaptedEncoder {
     try encoder.logits(
       of: sequences, members: [EnsembleMember(encoder: self, head: head)],
       memory: ForwardMemory(encoder))[0]
-  }
-
-  /// Runs layers over each stretch and hands over its records' rows as they enter some of them.
-  ///
-  /// - Parameters:
-  ///   - isWanted: whether a stretch must be run at all.
-  ///   - body: is told the place among `layers`, the stretch, its rows and their layout.
-  private func forEachStretch(
-    of sequences: [TokenSequence], from known: PrefixActivations?, through layers: [Int],
-    where isWanted: (Range<Int>) -> Bool = { _ in true },
-    _ body: (Int, Range<Int>, UnsafePointer<Float>, TokenLayout) -> Void
-  ) {
-    let (shape, stretches) = (encoder.shape, Self.stretches(sequences))
-    func tokens(_ stretch: Range<Int>) -> Int { sequences[stretch].reduce(0) { $0 + $1.count } }
-    let memory = ForwardMemory(encoder)
-    let room = memory.room(
-      tokens: stretches.map(tokens).max() ?? 0, longest: sequences.map(\.count).max() ?? 0)
-    let (rows, buffers) = (room.shared, room.buffers)
-    var layout = TokenLayout(heads: shape.heads)
-    for stretch in stretches where isWanted(stretch) {
-      layout.removeAll()
-      for sequence in sequences[stretch] { layout.append(length: sequence.count) }
-      var level = known?.layer ?? 0
-      if let known {
-        rows.pointer.update(
-          from: known.hidden.pointer + known.starts[stretch.lowerBound] * shape.hidden,
-          count: layout.tokenCount * shape.hidden)
-      } else {
-        encoder.embed(sequences[stretch], into: rows.pointer, buffers)
-      }
-      for (place, layer) in layers.enumerated() {
-        while level < layer {
-          room.pass.forward(
-            self.layers[level], rows.pointer, into: rows.pointer, layout, buffers, lora: nil,
-            keeping: false)
-          level += 1
-        }
-        body(place, stretch, rows.pointer, layout)
-      }
-    }
-  }
-
-  /// Whole records until there are at least so many tokens, again and again.
-  static func stretches(
-    _ sequences: [TokenSequence], tokenCount: Int = stretchTokenCount
-  ) -> [Range<Int>] {
-    var stretches: [Range<Int>] = []
-    var (start, tokens) = (0, 0)
-    for (index, sequence) in sequences.enumerated() {
-      tokens += sequence.count
-      if tokens >= tokenCount {
-        stretches.append(start..<index + 1)
-        (start, tokens) = (index + 1, 0)
-      }
-    }
-    if start < sequences.count { stretches.append(start..<sequences.count) }
-    return stretches
   }
 }
 
@@ -189,17 +123,10 @@ extension Encoder {
 
   /// The hidden states of a segment entering each of some layers; see `AdaptedEncoder`.
   package func activations(
-    of sequences: [TokenSequence], entering layers: [Int], above known: PrefixActivations? = nil
+    of sequences: [TokenSequence], entering layers: [Int], above known: PrefixActivations? = nil,
+    at places: [Int]? = nil
   ) throws(TrainingError) -> [PrefixActivations] {
-    try adapted(by: []).activations(of: sequences, entering: layers, above: known)
-  }
-
-  /// The hidden states of some of the sequences as they enter a layer; see `AdaptedEncoder`.
-  package func activations(
-    of sequences: [TokenSequence], only wanted: [Int], below layer: Int,
-    above known: PrefixActivations? = nil
-  ) throws(TrainingError) -> PrefixActivations {
-    try adapted(by: []).activations(of: sequences, only: wanted, below: layer, above: known)
+    try adapted(by: []).activations(of: sequences, entering: layers, above: known, at: places)
   }
 
   /// One row of logits per sequence.

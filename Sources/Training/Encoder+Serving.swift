@@ -44,10 +44,7 @@ extension Encoder {
     }
     for stretch in rows.stretches(of: sequences, tokenLimit: Self.servedTokenCount) {
       let texts = rows.filled(sequences[stretch])
-      let tokens = texts.reduce(0) { $0 + $1.count }
-      let room = memory.room(tokens: tokens, longest: texts.reduce(0) { max($0, $1.count) })
-      memory.layout.removeAll()
-      for text in texts { memory.layout.append(length: text.count) }
+      let room = memory.room(for: texts)
       var level: Int?
       for index in order {
         if !sharing { level = nil }

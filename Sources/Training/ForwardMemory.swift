@@ -1,4 +1,5 @@
 internal import Numerics
+import Tokenization
 
 /// Memory for running layers over texts without a backward pass, kept from one call to the next.
 ///
@@ -8,7 +9,7 @@ internal import Numerics
 /// - Note: `@unchecked Sendable`: its owner lends it to one thread at a time.
 package final class ForwardMemory: @unchecked Sendable {
   private var room: Room
-  var layout: TokenLayout
+  private(set) var layout: TokenLayout
   private let shape: LayerShape
   let gemm: GEMM
 
@@ -42,8 +43,12 @@ package final class ForwardMemory: @unchecked Sendable {
     room = Room(shape, BatchBounds(tokens: 0, scores: 0, longest: 0), gemm)
   }
 
-  /// Room for stretches of that size; what was there before is lost only if it was too small.
-  func room(tokens: Int, longest: Int) -> Room {
+  /// Room for these texts, which `layout` describes from now on; what was there before is lost only
+  /// if it was too small.
+  func room(for texts: [TokenSequence]) -> Room {
+    layout.removeAll()
+    for text in texts { layout.append(length: text.count) }
+    let (tokens, longest) = (layout.tokenCount, texts.reduce(0) { max($0, $1.count) })
     if tokens > room.bounds.tokens || longest > room.bounds.longest {
       room = Room(
         shape,

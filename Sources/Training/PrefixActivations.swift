@@ -3,9 +3,9 @@ package import Numerics
 
 /// The hidden states of a segment's tokens as they enter one layer, packed record after record.
 ///
-/// Below the trained layers nothing ever changes, so these are computed once and kept. They are
-/// always computed over the same stretches of the same segment: whether they come from a cache or
-/// from a new pass, their bits are the same, and other segments have no part in them.
+/// Below the trained layers nothing ever changes, so these are computed once and kept. A record's
+/// bits are the same whether they come from a cache or from a new pass, and whatever records went
+/// through the layers with it.
 package struct PrefixActivations: Sendable {
   /// The layer they enter; the number of layers for the encoder's output.
   package let layer: Int

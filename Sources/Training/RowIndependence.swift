@@ -70,7 +70,17 @@ struct RowIndependence {
   /// alone.
   func stretches(of sequences: [TokenSequence], tokenLimit: Int) -> [Range<Int>] {
     guard fewestRows != nil else { return sequences.indices.map { $0..<$0 + 1 } }
-    return AdaptedEncoder.stretches(sequences, tokenCount: tokenLimit)
+    var stretches: [Range<Int>] = []
+    var (start, tokens) = (0, 0)
+    for (index, sequence) in sequences.enumerated() {
+      tokens += sequence.count
+      if tokens >= tokenLimit {
+        stretches.append(start..<index + 1)
+        (start, tokens) = (index + 1, 0)
+      }
+    }
+    if start < sequences.count { stretches.append(start..<sequences.count) }
+    return stretches
   }
 
   /// The texts of a stretch, with one of padding where there would be too few tokens.

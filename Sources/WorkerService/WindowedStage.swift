@@ -6,9 +6,9 @@ import WorkerCore
 
 /// A stage whose activations are more than this worker may hold at once.
 ///
-/// An epoch is cut into windows: as many batches as fit. For each, every slice goes through the
-/// frozen layers again, over the same stretches as ever, and the rows of the window's records stay.
-/// So the bits are those of a stage that holds everything, in the memory of one window.
+/// An epoch is cut into windows: as many batches as fit. For each, its records go through the frozen
+/// layers again. A record's bits are the same in any company, so those of the stage are those of one
+/// that holds everything, in the memory of one window.
 struct WindowedStage {
   let model: LoadedModel
   let slices: [TrainingTask.Slice]
@@ -97,7 +97,8 @@ struct WindowedStage {
       return TrainingSegment(
         labels: wanted[slice].map { labels[slice][$0] },
         activations: try model.encoder.activations(
-          of: sequences[slice], only: wanted[slice], below: layer, above: known(slice)))
+          of: wanted[slice].map { sequences[slice][$0] }, entering: [layer], above: known(slice),
+          at: wanted[slice])[0])
     }
     return (
       segments,

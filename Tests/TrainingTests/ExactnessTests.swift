@@ -88,17 +88,47 @@ struct ExactnessTests {
     #expect(shorter.activations.tokenCount == before[0].activations.tokenCount - 4)
   }
 
-  @Test("long segments are cut at whole records, wherever the cut falls")
-  func stretches() throws {
-    let fixture = try Fixture.tiny.get()
-    let many = (0..<100).map { fixture.sequences[$0 % 8] }
-    let activations = try fixture.encoder.activations(of: many, below: 2)
-    #expect(activations.tokenCount == many.reduce(0) { $0 + $1.count })
-    let alone = try fixture.encoder.activations(of: [many[70]], below: 2)
-    let start = activations.starts[70] * activations.width
-    for index in 0..<alone.hidden.count {
-      let difference = activations.hidden.pointer[start + index] - alone.hidden.pointer[index]
-      #expect(abs(difference) < 1e-4)
+  @Test("a record's frozen activations are the same alone, in any company, and from any layer on")
+  func company() throws {
+    try Self.checkCompany(try Fixture.tiny.get().encoder)
+  }
+
+  @Test(
+    "the same with the real MiniLM, whose records share products where that changes no bit",
+    .enabled(
+      if: ReferenceTests.hasMiniLM,
+      "SKIPPED: no MiniLM; run ops/fetch-backbone or set LETHE_MINILM to its folder"))
+  func companyOfMiniLM() throws {
+    try Self.checkCompany(try Fixture("minilm", model: Fixture.miniLM).encoder)
+  }
+
+  private static func checkCompany(_ encoder: Encoder) throws {
+    let texts = ServingTests.texts(encoder, count: 60, longest: 60)
+    let layer = encoder.layerCount
+    let lower = try encoder.activations(of: texts, below: 1)
+    let together = try encoder.activations(of: texts, entering: [1, layer])
+    #expect(together[0].hidden.array == lower.hidden.array)
+    func check(_ places: [Int], above known: PrefixActivations?) throws {
+      let some = try encoder.activations(
+        of: places.map { texts[$0] }, entering: [layer], above: known,
+        at: known == nil ? nil : places)[0]
+      for (record, place) in places.enumerated() {
+        try #require(
+          rows(of: record, some) == rows(of: place, together[1]),
+          "\(texts[place].count) tokens among \(places.count) records")
+      }
+    }
+    for place in texts.indices { try check([place], above: place % 2 == 0 ? nil : lower) }
+    for places in [[7, 3], [59, 0, 30], Array((0..<60).reversed()), Array(20..<43)] {
+      try check(places, above: nil)
+      try check(places, above: lower)
+    }
+  }
+
+  private static func rows(of record: Int, _ activations: PrefixActivations) -> [UInt32] {
+    let start = activations.starts[record] * activations.width
+    return (0..<activations.length(record) * activations.width).map {
+      activations.hidden.pointer[start + $0].bitPattern
     }
   }
 
