@@ -7,7 +7,10 @@
 package struct CanonicalWriter: Sendable {
   package private(set) var bytes: [UInt8] = []
 
-  package init() {}
+  /// - Parameter capacity: Bytes that are likely to come; more may.
+  package init(capacity: Int = 0) {
+    bytes.reserveCapacity(capacity)
+  }
 
   package mutating func write(_ value: UInt8) {
     bytes.append(value)

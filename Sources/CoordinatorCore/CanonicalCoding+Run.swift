@@ -108,7 +108,7 @@ extension CanonicalReader {
 }
 
 extension CanonicalWriter {
-  package mutating func write(_ digest: Digest) { writeRaw(digest.bytes) }
+  package mutating func write(_ digest: Digest) { digest.withUnsafeBytes { writeRaw($0) } }
 
   package mutating func write(_ time: Milliseconds) { write(UInt64(bitPattern: time)) }
 

@@ -143,7 +143,7 @@ package struct RecordTable: Sendable {
   }
 
   package static func encode(_ record: IngestedRecord, at place: PayloadPlace) -> [UInt8] {
-    var writer = CanonicalWriter()
+    var writer = CanonicalWriter(capacity: rowByteCount)
     writer.write(record.tag.digest)
     writer.write(record.digest)
     writer.write(record.payload.value)

@@ -34,6 +34,8 @@ package final class RunDirectory: Sendable {
   package let journalFolders: (String, String)
   /// Under `tombstone.key`; has seen no message yet.
   private let tombstone: HMAC.Authenticator
+  private let subjects: HMAC.Authenticator
+  private let payloads: HMAC.Authenticator
   private let lock: DirectoryLock
 
   package convenience init(_ path: String, journal: (String, String)) throws {
@@ -56,6 +58,8 @@ package final class RunDirectory: Sendable {
     checkpoints = try CheckpointStore("\(path)/checkpoints")
     keys = try KeyStore(path)
     tombstone = HMAC.Authenticator(key: try Self.secret("\(path)/tombstone.key"))
+    subjects = Self.authenticator(tombstone, for: "lethe-subject-1")
+    payloads = Self.authenticator(tombstone, for: "lethe-payload-1")
     token = try Self.secret("\(path)/token").hex
   }
 
@@ -63,19 +67,17 @@ package final class RunDirectory: Sendable {
 
   /// The pseudonym under which state and journal know a record.
   package func tag(_ id: RecordID) -> RecordTag {
-    var authenticator = tombstone
-    authenticator.update(id.bytes)
-    return RecordTag(authenticator.finalize())
+    RecordTag(Self.tag(id.bytes, tombstone))
   }
 
   /// Finds the records of one subject.
   package func subjectTag(_ subject: RecordID) -> LookupTag {
-    LookupTag(keyed("lethe-subject-1", subject.bytes))
+    LookupTag(Self.tag(subject.bytes, subjects))
   }
 
   /// Finds exact duplicates under other ids.
   package func payloadTag(_ payload: Digest) -> LookupTag {
-    LookupTag(keyed("lethe-payload-1", payload.bytes))
+    LookupTag(Self.tag(payload.bytes, payloads))
   }
 
   /// Recognises a client's idempotency key without keeping it.
@@ -105,12 +107,23 @@ package final class RunDirectory: Sendable {
     }
   }
 
-  private func keyed(_ use: String, _ bytes: [UInt8]) -> Digest {
-    var authenticator = tombstone
-    authenticator.update(use.utf8)
-    authenticator.update(CollectionOfOne(0))
-    authenticator.update(bytes)
+  /// Messages for one use, which cannot be taken for those of another.
+  private static func authenticator(_ key: HMAC.Authenticator, for use: String)
+    -> HMAC.Authenticator
+  {
+    var authenticator = key
+    authenticator.update(Array(use.utf8) + [0])
+    return authenticator
+  }
+
+  private static func tag(_ message: [UInt8], _ begun: HMAC.Authenticator) -> Digest {
+    var authenticator = begun
+    authenticator.update(message)
     return authenticator.finalize()
+  }
+
+  private func keyed(_ use: String, _ bytes: [UInt8]) -> Digest {
+    Self.tag(bytes, Self.authenticator(tombstone, for: use))
   }
 
   /// What state and journal know of a record.

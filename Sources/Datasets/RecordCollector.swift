@@ -27,11 +27,11 @@ struct RecordCollector {
     if fields.hasUnknownFields { unknownFieldLineCount += 1 }
     do {
       let built = try builder.build(fields)
-      if let firstLine = lineByID[built.record.id] {
+      if let firstLine = lineByID.updateValue(line, forKey: built.record.id) {
+        lineByID[built.record.id] = firstLine
         return add(
           DatasetProblem(line: line, field: .id, kind: .duplicateID(firstLine: firstLine)))
       }
-      lineByID[built.record.id] = line
       switch built.split {
       case .train: contents.training.append(built.record)
       case .validation, .test:

@@ -6,7 +6,16 @@ import Unlearning
 /// One record has one line: keys in the order of the fields, no space, absent values left out, and
 /// only those characters escaped that JSON forbids or that some tools take for line ends.
 package func jsonLine(_ record: Record, split: DatasetSplit = .train) -> [UInt8] {
-  var line = Array("{\"id\":".utf8)
+  var line: [UInt8] = []
+  appendJSONLine(record, split: split, to: &line)
+  return line
+}
+
+/// The same, after what is there already.
+package func appendJSONLine(
+  _ record: Record, split: DatasetSplit = .train, to line: inout [UInt8]
+) {
+  line.append(contentsOf: "{\"id\":".utf8)
   appendString(record.id.bytes, to: &line)
   append(.text, Array(record.text.utf8), to: &line)
   if let pair = record.textPair { append(.textPair, Array(pair.utf8), to: &line) }
@@ -18,7 +27,6 @@ package func jsonLine(_ record: Record, split: DatasetSplit = .train) -> [UInt8]
   }
   if split != .train { append(.split, Array(split.rawValue.utf8), to: &line) }
   line.append(contentsOf: "}\n".utf8)
-  return line
 }
 
 private func append(_ field: DatasetField, _ value: [UInt8], to line: inout [UInt8]) {

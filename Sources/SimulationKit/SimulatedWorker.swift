@@ -157,8 +157,9 @@ final class SimulatedWorker {
   func receive(_ bytes: [UInt8], over connection: SimulatedNetwork.Connection) throws {
     whenAwake { [unowned self] in
       guard self.connection === connection else { return }
+      let frameCount = connection.workerEnd?.frameCount
       let actions = connection.workerEnd?.receive(bytes) ?? []
-      handle(.heard)
+      if connection.workerEnd?.frameCount != frameCount { handle(.heard) }
       for action in actions {
         guard self.connection === connection else { return }
         switch action {

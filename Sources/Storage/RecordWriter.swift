@@ -33,15 +33,17 @@ package struct RecordWriter {
     let location = SliceLocation(shard: shard, slice: slice)
     var lines: [UInt8] = []
     var rows: [(digest: Digest, bytes: [UInt8])] = []
+    rows.reserveCapacity(records.count)
     for record in records.sorted(by: { $0.id < $1.id }) {
-      let line = jsonLine(record)
+      let start = lines.count
+      appendJSONLine(record, to: &lines)
       // A line's end is not part of its record: it stays when the record goes.
+      let payload = start..<lines.count - 1
       let place = PayloadPlace(
-        byteOffset: UInt64(lines.count), byteCount: UInt32(line.count - 1),
-        checksum: CRC32C.checksum(line.dropLast()))
+        byteOffset: UInt64(start), byteCount: UInt32(payload.count),
+        checksum: CRC32C.checksum(lines[payload]))
       let described = describe(record)
       rows.append((described.digest, RecordTable.encode(described, at: place)))
-      lines += line
     }
     rows.sort { $0.digest < $1.digest }
     try FileSystem.replace(store.path(of: location), with: lines)

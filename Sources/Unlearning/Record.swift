@@ -29,7 +29,7 @@ package struct Record: Sendable {
 
   /// Every field in canonical encoding; how a record travels to a worker.
   package var encoded: [UInt8] {
-    var writer = CanonicalWriter()
+    var writer = CanonicalWriter(capacity: 128 + text.utf8.count)
     writer.write("lethe record 1")
     writer.write(id.bytes)
     writer.write(subject) { $0.write($1.bytes) }
@@ -75,7 +75,7 @@ package struct Record: Sendable {
   /// Covers what a model learns from (text, pair and label), so it finds duplicates under other
   /// ids.
   package var payloadDigest: Digest {
-    var writer = CanonicalWriter()
+    var writer = CanonicalWriter(capacity: 64 + text.utf8.count)
     writer.write("lethe payload 1")
     writePayload(to: &writer)
     return SHA256.hash(writer.bytes)

@@ -58,6 +58,9 @@ package struct WorkerEnd: SealingEnd, Sendable {
 
   package var isClosed: Bool { phase == .closed }
 
+  /// Frames that have come whole. Bytes of one that does not end say nothing about the coordinator.
+  package private(set) var frameCount = 0
+
   /// Bytes that have arrived and wait for the rest of their frame or content.
   package var bufferedByteCount: Int { stream.bufferedByteCount }
 
@@ -113,6 +116,7 @@ package struct WorkerEnd: SealingEnd, Sendable {
     throws(TurnedAway)
   {
     let body = try stream.open(frame)
+    frameCount += 1
     try admit(frame.type)
     if phase == .challenge {
       guard frame.type == .challenge else { throw refused(body) }

@@ -6,7 +6,7 @@ import WireFormat
 extension WorkerMachine {
   /// Something that happened to a worker.
   package enum Event: Equatable, Sendable {
-    /// Bytes came that are no whole message yet.
+    /// A frame came that need not be a whole message.
     case heard
     case received(WireMessage, request: UInt64)
     case stepped(epoch: UInt64, StageProgress)

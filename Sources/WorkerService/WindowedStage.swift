@@ -6,8 +6,8 @@ import WorkerCore
 
 /// A stage whose activations are more than this worker may hold at once.
 ///
-/// An epoch is cut into windows: as many batches as fit. For each, its records go through the frozen
-/// layers again. A record's bits are the same in any company, so those of the stage are those of one
+/// An epoch is cut into windows: as many batches as fit. For each, its records go through the
+/// frozen layers again. A record has the same bits in any company, so the stage has those of one
 /// that holds everything, in the memory of one window.
 struct WindowedStage {
   let model: LoadedModel

@@ -174,8 +174,10 @@ final class WorkerSession: Sendable {
   private func receive(_ bytes: [UInt8]) {
     state.withLock { state in
       guard state.outcome == nil else { return }
-      tell(.heard, &state)
-      for action in state.end.receive(bytes) {
+      let frameCount = state.end.frameCount
+      let actions = state.end.receive(bytes)
+      if state.end.frameCount > frameCount { tell(.heard, &state) }
+      for action in actions {
         switch action {
         case .write(let bytes):
           state.handshake.append(bytes)

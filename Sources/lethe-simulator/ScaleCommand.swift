@@ -7,9 +7,9 @@ let scaleCommand = Command(
   name: "scale", summary: "measure what a scheduling decision costs, and run a fleet of thousands",
   discussion: """
     The shipped coordinator alone, without wire and disk. The cost of a lease with its completion \
-    is given for growing numbers of blocks with 500 workers, and how long a look at all shards takes that \
-    status and predictions begin with: the first one, and one after 100 blocks more. Then one \
-    large fleet trains all.
+    is given for growing numbers of blocks with 500 workers, and how long the look at all shards \
+    takes that status and predictions begin with: the first one, and one after 100 blocks more. \
+    Then one large fleet trains all.
     """,
   options: [
     CommandOption("fleet", .flag, help: "Also 10,000 workers on 1,000 × 16 × 8 blocks.")

@@ -391,6 +391,7 @@ class Session:
             MAGIC + struct.pack("<HH", VERSION, VERSION) + key.identifier
             + (nonce or os.urandom(32)))
         self.state = "challenge"
+        self.frame_count = 0
         self.buffer = b""
         self.sending_key = self.receiving_key = None
         self.sent = self.received = 0
@@ -434,6 +435,7 @@ class Session:
             if frame is None:
                 break
             answer, message = self.handle(frame)
+            self.frame_count += 1
             written += answer
             if message is not None:
                 messages.append(message)
@@ -616,8 +618,13 @@ class Connection:
                 continue
             if not data:
                 raise ProtocolError("the coordinator has closed the connection")
-            self.heard_at = time.monotonic()
+            frames = self.session.frame_count
             written, messages = self.session.receive(data)
+            now = time.monotonic()
+            if self.session.frame_count > frames:
+                self.heard_at = now
+            elif now > self.heard_at + self.timeout:
+                raise ProtocolError("no frame was whole for %g seconds" % self.timeout)
             if written:
                 self.socket.sendall(written)
             for message in messages:

@@ -12,9 +12,13 @@ final class FakeCoordinator: Sendable {
   private let keys: [KeyID: PeerKey]
   private let messages = Guarded<[WireMessage]>([])
   private let connectionCount = Guarded(0)
+  private let trickles: Bool
 
-  /// - Parameter answer: what to say to each message; a hello comes as `hello`.
-  init(keys: [PeerKey], answer: @escaping Answer) throws {
+  /// - Parameters:
+  ///   - trickles: what follows the answer to hello is one long frame, a byte every 50 ms.
+  ///   - answer: what to say to each message; a hello comes as `hello`.
+  init(keys: [PeerKey], trickles: Bool = false, answer: @escaping Answer) throws {
+    self.trickles = trickles
     self.keys = Dictionary(uniqueKeysWithValues: keys.map { ($0.id, $0) })
     listener = try TCPListener(NetworkAddress(host: "127.0.0.1", port: 0))
     address = listener.address
@@ -49,6 +53,12 @@ final class FakeCoordinator: Sendable {
         messages.withLock { $0.append(message) }
         for (reply, request) in answer(message, request) {
           for frame in end.send(reply, request: request) { try connection.write(frame) }
+        }
+        guard trickles else { continue }
+        for byte in end.send(.unavailable(String(repeating: "x", count: 1000)), request: 0).joined()
+        {
+          try connection.write([byte])
+          SystemClock.sleep(seconds: 0.05)
         }
       }
     }

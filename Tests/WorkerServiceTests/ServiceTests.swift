@@ -164,10 +164,12 @@ import WorkerService
     #expect(coordinator.connections == 3)
   }
 
-  @Test("comes back after silence, with the ledger's head it has seen")
-  func silence() throws {
+  @Test(
+    "comes back after silence, or a frame without an end, with the ledger's head it has seen",
+    arguments: [false, true])
+  func silence(trickles: Bool) throws {
     let head = LedgerHead(size: 5, root: SHA256.hash([5]))
-    let coordinator = try FakeCoordinator(keys: [Self.key]) { message, _ in
+    let coordinator = try FakeCoordinator(keys: [Self.key], trickles: trickles) { message, _ in
       guard case .hello = message else { return [] }
       return [(.welcome(Stage.recipe(epochs: 1), head), 0)]
     }

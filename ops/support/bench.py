@@ -171,14 +171,66 @@ def coordinator(report, options):
         note=f"{median([result['peakResidentMegabytes'] for result in results]):.0f} MB at most")
 
 
+def serve(report, options):
+    report.section("predictions, batches of 32", "texts a second")
+    script = ROOT / "ops/bench-serve.py"
+    names = {"one": "one model", "ensemble": "5 shards at half depth"}
+    if options.torch:
+        rows = run([sys.executable, script, BACKBONE, "--lethe", LETHE, "--json",
+                    *(["--compile"] if options.compile else [])])[0]["rows"]
+        for row in rows:
+            report.row(f"{row['case']}, {names[row['model']]}", row["lethe"]["examplesPerSecond"],
+                       row["pytorch"]["examplesPerSecond"],
+                       f"one text {row['lethe']['textMs']['median']:.1f} ms, PyTorch "
+                       f"{row['pytorch']['textMs']['median']:.1f} ms ({row['pytorch']['way']})")
+        return
+    for row in lethe("bench", "serve", "--backbone", BACKBONE)[0]["rows"]:
+        if row["model"] in names:
+            report.row(f"{row['name']}, {names[row['model']]}", row["examplesPerSecond"],
+                       note=f"one text {row['textMs']['median']:.1f} ms")
+
+
+def cache(report, options):
+    report.section("memory for activations", "seconds", more_is_better=False)
+    for row in lethe("bench", "cache", "--backbone", BACKBONE)[0]["rows"]:
+        report.row(row["memory"], row["seconds"],
+                   note=f"{row['frozenSeconds']:.2f} s in frozen layers; slices found "
+                        f"{row['hits']}, computed {row['misses']}")
+
+
+def ingest(report, options):
+    report.section("from JSON lines to a durable run", "records a second")
+    result = lethe("bench", "ingest", "--repetitions", options.repetitions)[0]
+    report.row(f"{result['records']} records", result["recordsPerSecond"]["median"],
+               note=f"{result['recordsPerProcessorSecond']['median']:.0f} a second of processor "
+                    "time")
+
+
+def deletions(report, options):
+    report.section("deletions", "milliseconds to the answer, p99", more_is_better=False)
+    sizes = "10000,100000,1000000" + (",10000000" if options.large else "")
+    result = lethe("bench", "deletions", "--records", sizes, "--deletions", 400)[0]
+    for row in result["rows"]:
+        report.row(f"{row['records']} records", row["alone"]["percentile99"],
+                   note=f"median {row['alone']['median']:.2f}; processor "
+                        f"{row['processorMillisecondsPerDeletion']:.2f} ms each; start "
+                        f"{row['startSeconds']:.1f} s")
+    report.row("largest ÷ smallest, p99", result["percentile99Growth"])
+    report.row("largest ÷ smallest, processor", result["processorGrowth"])
+    report.row("bytes of memory a record", result["privateBytesPerRecord"])
+
+
 SECTIONS = {function.__name__: function
-            for function in (stages, schedule, memory, start, workers, coordinator)}
+            for function in (
+                stages, schedule, memory, start, workers, serve, cache, coordinator, ingest,
+                deletions)}
 
 
 def main():
     parser = argparse.ArgumentParser(prog="ops/bench")
     parser.add_argument("--only", default=",".join(SECTIONS), help="sections, with commas")
     parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--large", action="store_true", help="ten million records, too")
     parser.add_argument("--compile", action="store_true", help="PyTorch also with torch.compile")
     parser.add_argument("--json", metavar="FILE", help="write every figure there")
     options = parser.parse_args()
