@@ -26,6 +26,7 @@ let package = Package(
     .target(name: "ByteCoding", swiftSettings: strict),
     .target(name: "Hashing", dependencies: ["ByteCoding"], swiftSettings: vectorised),
     .target(name: "Unlearning", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
+    .target(name: "Forecast", dependencies: ["Unlearning", "Hashing"], swiftSettings: strict),
     .target(name: "Ledger", dependencies: ["Hashing"], swiftSettings: strict),
     .target(name: "Tokenization", swiftSettings: strict),
     .target(
@@ -105,7 +106,7 @@ let package = Package(
         "CommandLineKit", "CoordinatorAPI", "CoordinatorService", "WorkerService", "WorkerCore",
         "Training", "Numerics", "ModelFormats", "Tokenization", "Datasets", "HTTP",
         "ServiceSupport", "Receipts", "Ledger", "Storage", "JournalFormat", "WireFormat",
-        "CoordinatorCore",
+        "CoordinatorCore", "Forecast",
         "Unlearning", "Hashing", "SystemIO",
       ],
       swiftSettings: strict),
@@ -142,6 +143,8 @@ let package = Package(
       name: "NumericsTests", dependencies: ["Numerics", "Hashing"], swiftSettings: strict),
     .testTarget(
       name: "UnlearningTests", dependencies: ["Unlearning", "Hashing"], swiftSettings: strict),
+    .testTarget(
+      name: "ForecastTests", dependencies: ["Forecast", "Unlearning"], swiftSettings: strict),
     .testTarget(
       name: "CoordinatorCoreTests",
       dependencies: ["CoordinatorCore", "Ledger", "Unlearning", "Hashing"], swiftSettings: strict),

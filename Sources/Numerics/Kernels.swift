@@ -51,7 +51,7 @@ package enum Kernels {
     for index in 0..<count { out[index] = out[index] * x[index] }
   }
 
-  /// `out = scale · x` for a matrix whose rows are `columnCount` long and stand strides apart.
+  /// Copies rows of `columnCount` elements that stand strides apart, here and there.
   package static func copyRows(
     _ out: Output, stride outStride: Int, from x: Input, stride: Int, rowCount: Int,
     columnCount: Int

@@ -16,7 +16,7 @@ let letheTool = CommandLineTool(
     statusCommand, deleteCommand, deletionsCommand, receiptCommand, ledgerCommand, lineageCommand,
     whyCommand,
     predictCommand, exportCommand, verifyCommand, backupCommand, restoreCommand, journalCommand,
-    trainBlockCommand, benchCommand, demoCommand,
+    trainBlockCommand, benchCommand, simulateCommand, demoCommand,
   ],
   explain: explain)
 

@@ -28,6 +28,42 @@ struct KernelTests {
     }
   }
 
+  @Test("element by element, to the bit", arguments: widths)
+  func elements(width: Int) {
+    let rows = 3
+    let (x, y) = (randomBuffer(rows * width, seed: 1), randomBuffer(rows * width, seed: 2))
+    let bias = randomBuffer(width, seed: 3)
+    let wide = width + 5
+    func check(_ what: String, _ out: FloatBuffer, expected: (Int) -> Float) {
+      #expect(out.array == (0..<rows * width).map(expected), "\(what)")
+    }
+    let sum = FloatBuffer(count: rows * width)
+    Kernels.addBias(
+      sum.pointer, x.pointer, bias: bias.pointer, rowCount: rows, columnCount: width)
+    check("addBias", sum) { x.array[$0] + bias.array[$0 % width] }
+    let product = FloatBuffer(y.array)
+    Kernels.multiply(product.pointer, by: x.pointer, count: rows * width)
+    check("multiply", product) { y.array[$0] * x.array[$0] }
+    let added = FloatBuffer(y.array)
+    Kernels.addScaled(added.pointer, x.pointer, factor: 0.3, count: rows * width)
+    check("addScaled", added) { y.array[$0] + x.array[$0] * 0.3 }
+    let scaled = FloatBuffer(count: rows * width)
+    Kernels.scale(scaled.pointer, x.pointer, factor: 0.3, count: rows * width)
+    check("scale", scaled) { x.array[$0] * 0.3 }
+
+    let apart = FloatBuffer([Float](repeating: 7, count: rows * wide))
+    Kernels.copyRows(
+      apart.pointer, stride: wide, from: x.pointer, stride: width, rowCount: rows,
+      columnCount: width)
+    #expect(
+      apart.array
+        == (0..<rows * wide).map { $0 % wide < width ? x.array[$0 / wide * width + $0 % wide] : 7 })
+    Kernels.fillRows(
+      apart.pointer, stride: wide, rowCount: rows, with: bias.pointer, columnCount: width)
+    #expect(
+      apart.array == (0..<rows * wide).map { $0 % wide < width ? bias.array[$0 % wide] : 7 })
+  }
+
   @Test("LayerNorm and its gradient", arguments: widths)
   func layerNorm(width: Int) {
     let rows = 3

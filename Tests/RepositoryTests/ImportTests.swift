@@ -15,7 +15,7 @@ import Testing
 
   static let core: Set = [
     "ByteCoding", "Hashing", "Unlearning", "Tokenization", "WireFormat", "JournalFormat",
-    "CoordinatorCore", "WorkerCore", "Ledger",
+    "CoordinatorCore", "WorkerCore", "Ledger", "Forecast",
   ]
   static let numeric: Set = ["COpenBLAS", "Numerics", "ModelFormats", "Training"]
   static let shell: Set = [
