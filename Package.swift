@@ -26,7 +26,6 @@ let package = Package(
     .target(name: "ByteCoding", swiftSettings: strict),
     .target(name: "Hashing", dependencies: ["ByteCoding"], swiftSettings: vectorised),
     .target(name: "Unlearning", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
-    .target(name: "Forecast", dependencies: ["Unlearning", "Hashing"], swiftSettings: strict),
     .target(name: "Ledger", dependencies: ["Hashing"], swiftSettings: strict),
     .target(name: "Tokenization", swiftSettings: strict),
     .target(
@@ -34,6 +33,9 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "CoordinatorCore", dependencies: ["Ledger", "Unlearning", "Hashing", "ByteCoding"],
+      swiftSettings: strict),
+    .target(
+      name: "Forecast", dependencies: ["CoordinatorCore", "Unlearning", "Hashing"],
       swiftSettings: strict),
     .target(
       name: "JournalFormat", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
@@ -144,7 +146,8 @@ let package = Package(
     .testTarget(
       name: "UnlearningTests", dependencies: ["Unlearning", "Hashing"], swiftSettings: strict),
     .testTarget(
-      name: "ForecastTests", dependencies: ["Forecast", "Unlearning"], swiftSettings: strict),
+      name: "ForecastTests", dependencies: ["Forecast", "CoordinatorCore", "Unlearning"],
+      swiftSettings: strict),
     .testTarget(
       name: "CoordinatorCoreTests",
       dependencies: ["CoordinatorCore", "Ledger", "Unlearning", "Hashing"], swiftSettings: strict),

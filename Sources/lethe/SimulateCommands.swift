@@ -8,7 +8,7 @@ import Unlearning
 /// `lethe simulate`: what would happen, on paper.
 let simulateCommand = Command(
   name: "simulate", summary: "what if, on paper: no data, no training",
-  verbs: [simulateDeletionsCommand, simulateWorstCaseCommand])
+  verbs: [simulateDeletionsCommand, simulateWorstCaseCommand, simulateCapacityCommand])
 
 private let shapeOptions = [
   CommandOption("shards", .integer(1...4096), default: "5", help: "Shards."),
