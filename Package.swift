@@ -65,6 +65,9 @@ let package = Package(
       ],
       swiftSettings: vectorised),
 
+    .target(
+      name: "Evaluation", dependencies: ["Numerics", "Unlearning"], swiftSettings: strict),
+
     // Shell: performs what the core decides; only SystemIO touches the kernel.
     .systemLibrary(name: "CSystem"),
     .target(name: "SystemIO", dependencies: ["CSystem"], swiftSettings: strict),
@@ -94,8 +97,8 @@ let package = Package(
     .target(
       name: "WorkerService",
       dependencies: [
-        "WorkerCore", "CoordinatorCore", "Training", "Numerics", "ModelFormats", "Tokenization",
-        "WireFormat", "ServiceSupport", "Unlearning", "Hashing", "SystemIO",
+        "WorkerCore", "CoordinatorCore", "Evaluation", "Training", "Numerics", "ModelFormats",
+        "Tokenization", "WireFormat", "ServiceSupport", "Unlearning", "Hashing", "SystemIO",
       ],
       swiftSettings: strict),
 
@@ -108,8 +111,7 @@ let package = Package(
         "CommandLineKit", "CoordinatorAPI", "CoordinatorService", "WorkerService", "WorkerCore",
         "Training", "Numerics", "ModelFormats", "Tokenization", "Datasets", "HTTP",
         "ServiceSupport", "Receipts", "Ledger", "Storage", "JournalFormat", "WireFormat",
-        "CoordinatorCore", "Forecast",
-        "Unlearning", "Hashing", "SystemIO",
+        "CoordinatorCore", "Forecast", "Evaluation", "Unlearning", "Hashing", "SystemIO",
       ],
       swiftSettings: strict),
 
@@ -148,6 +150,8 @@ let package = Package(
     .testTarget(
       name: "ForecastTests", dependencies: ["Forecast", "CoordinatorCore", "Unlearning"],
       swiftSettings: strict),
+    .testTarget(
+      name: "EvaluationTests", dependencies: ["Evaluation", "Unlearning"], swiftSettings: strict),
     .testTarget(
       name: "CoordinatorCoreTests",
       dependencies: ["CoordinatorCore", "Ledger", "Unlearning", "Hashing"], swiftSettings: strict),

@@ -17,7 +17,9 @@ import Testing
     "ByteCoding", "Hashing", "Unlearning", "Tokenization", "WireFormat", "JournalFormat",
     "CoordinatorCore", "WorkerCore", "Ledger", "Forecast",
   ]
-  static let numeric: Set = ["COpenBLAS", "Numerics", "ModelFormats", "Training"]
+  static let numeric: Set = [
+    "COpenBLAS", "Numerics", "ModelFormats", "Training", "Evaluation",
+  ]
   static let shell: Set = [
     "SystemIO", "Datasets", "Storage", "HTTP", "CoordinatorAPI", "ServiceSupport",
     "CoordinatorService", "WorkerService",
@@ -31,6 +33,7 @@ import Testing
     rules["Numerics"] = Rule(core.union(["COpenBLAS"]))
     // Reads published files and computes nothing, so that a coordinator may use it too.
     rules["ModelFormats"] = Rule(core, systems: ["Foundation"])
+    rules["Evaluation"] = Rule(core.union(["Numerics"]))
     rules["Training"] = Rule(core.union(["COpenBLAS", "Numerics", "ModelFormats"]))
 
     let shellSystems: Set = ["Foundation", "Synchronization"]
