@@ -55,7 +55,28 @@ package struct RunStatus: Codable, Sendable {
     }
   }
 
+  package struct Repair: Codable, Sendable {
+    /// `eager`, `batched`, `depth` or `manual`.
+    package var policy: String
+    /// What the policy comes to, in words.
+    package var rule: String
+    /// Slices that repairs may read in an hour, and may read at once; `nil` without a limit.
+    package var slicesPerHour: Int?
+    package var slicesLeft: Int?
+
+    package init(policy: String, rule: String, slicesPerHour: Int?, slicesLeft: Int?) {
+      self.policy = policy
+      self.rule = rule
+      self.slicesPerHour = slicesPerHour
+      self.slicesLeft = slicesLeft
+    }
+  }
+
   package var run: String
+  /// What the literature calls the run's shape: `s3t`, `sisa`, `adapter-per-shard`, `full` or
+  /// `head-only`.
+  package var layout: String
+  package var repair: Repair
   package var journalSequence: UInt64
   package var records: Int
   package var deleted: Int
@@ -80,13 +101,16 @@ package struct RunStatus: Codable, Sendable {
   package var alarms: [String]
 
   package init(
-    run: String, journalSequence: UInt64, records: Int, deleted: Int, blocks: Int,
+    run: String, layout: String, repair: Repair, journalSequence: UInt64, records: Int,
+    deleted: Int, blocks: Int,
     blocksTrained: Int, blocksMasked: Int, blocksTraining: Int, waiting: [String: Int],
     fullDepth: Int, shards: [Shard], workers: [Worker], stages: [StageSpeed],
     numericClass: String?, deletionsPending: Int, ledgerSize: UInt64, ledgerRoot: String,
     journalSyncs: Int, audit: AuditReport, alarms: [String]
   ) {
     self.run = run
+    self.layout = layout
+    self.repair = repair
     self.journalSequence = journalSequence
     self.records = records
     self.deleted = deleted

@@ -75,7 +75,17 @@ extension Coordinator {
     var queue = WorkQueue(shardCount: 0)
     swap(&queue, &self.queue)
     defer { swap(&queue, &self.queue) }
-    return queue.choose(home: worker.home) { isFit($0, host: worker.introduction.host) }
+    // What an earlier look found ready may be more than the allowance has left by now.
+    let isClosed = allowance.closedUntil(at: now.monotonic) != nil
+    var refused: Set<Int> = []
+    defer { for shard in refused { queue.touch(shard) } }
+    return queue.choose(home: worker.home) { slot in
+      guard !isClosed || !isRationed(slot) else {
+        refused.insert(slot.shard)
+        return false
+      }
+      return isFit(slot, host: worker.introduction.host)
+    }
   }
 
   private mutating func grant(
@@ -89,6 +99,9 @@ extension Coordinator {
       until: now.monotonic + Self.leaseDuration)
     leases.insert(lease)
     queue.touch(lease.slot.shard)
+    if purpose == .training, isRationed(lease.slot) {
+      allowance.charge(slices: state.plan.slicesRead(by: lease.slot).count, at: now.monotonic)
+    }
     stopWaiting(id)
     setHome(lease.slot.shard, of: id)
     // A second opinion that starts from the first one's checkpoint would be none.
@@ -149,6 +162,7 @@ extension Coordinator {
         switch reason {
         case .backoff: failures[key]?.notBefore
         case .repairPolicy: repairDueAt(slot)
+        case .repairBudget: allowance.closedUntil(at: now.monotonic)
         default: nil
         }
       if let dueAt { outlook.wakeAt = min(outlook.wakeAt ?? .max, dueAt) }
@@ -189,7 +203,13 @@ extension Coordinator {
     if let maskedAt = state.maskedSince[slot], !repairIsDue(maskedAt, slot) {
       return .repairPolicy
     }
+    if isRationed(slot), allowance.closedUntil(at: now.monotonic) != nil { return .repairBudget }
     return nil
+  }
+
+  /// Whether training a slot is a repair that nobody asked for, and so counts against the allowance.
+  private func isRationed(_ slot: BlockSlot) -> Bool {
+    state.maskedSince[slot] != nil && !state.repairsRequested.contains(slot)
   }
 
   private func repairIsDue(_ maskedAt: Milliseconds, _ slot: BlockSlot) -> Bool {

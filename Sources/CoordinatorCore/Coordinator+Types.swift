@@ -193,6 +193,8 @@ package enum WaitingReason: Equatable, Sendable {
   case otherHostNeeded(String)
   case paused
   case repairPolicy
+  /// Repairs have read as many slices as the run allows in an hour.
+  case repairBudget
   case quarantined
   case poisoned(String)
 
@@ -207,6 +209,7 @@ package enum WaitingReason: Equatable, Sendable {
     case .otherHostNeeded(let reason): "needs_another_host: \(reason)"
     case .paused: "paused"
     case .repairPolicy: "repair_policy"
+    case .repairBudget: "repair_budget"
     case .quarantined: "quarantined"
     case .poisoned(let reason): "poisoned: \(reason)"
     }

@@ -26,6 +26,7 @@ package struct Coordinator: Sendable {
   var trainersByHost: [String: Int] = [:]
   /// How long the stages took, to know a straggler by.
   package internal(set) var pace = StagePace()
+  package internal(set) var allowance: RepairAllowance
   package private(set) var purge: PurgeProgress?
   /// Determinism alarms and other things an operator must see; newest last.
   package private(set) var alarms: [String] = []
@@ -34,7 +35,7 @@ package struct Coordinator: Sendable {
   package private(set) var isBehind = false
   private let auditShare: Double
   private var foundCheckpoints: [BlockKey: StageCheckpoint]
-  var now = Moment(monotonic: 0, wall: 0)
+  package internal(set) var now = Moment(monotonic: 0, wall: 0)
   var lastLeaseNumber: UInt32 = 0
 
   package static let leaseDuration: Milliseconds = 15_000
@@ -56,6 +57,7 @@ package struct Coordinator: Sendable {
     self.auditShare = auditShare
     self.state.refreshKeys()
     queue = WorkQueue(shardCount: state.plan.shardCount)
+    allowance = RepairAllowance(slicesPerHour: state.run.repairBudget)
     reports = Array(repeating: nil, count: state.plan.shardCount)
     foundCheckpoints = checkpoints
   }

@@ -11,17 +11,21 @@ package struct RunDescription: Equatable, Sendable {
   /// Transformer layers of the backbone.
   package var layerCount: Int
   package var stageData: StageData
+  package var options: ShapeOptions
   package var seed: UInt64
   /// Key of the hash that places records; see `Partition`.
   package var partitionKey: [UInt8]
   package var recipe: TrainingRecipe
   package var backbone: Digest
   package var repairPolicy: RepairPolicy
+  /// How many slices repairs may read in an hour; `nil`: as many as workers manage.
+  package var repairBudget: Int?
 
   package init(
     name: String, shardCount: Int, sliceCount: Int, sequenceCount: Int, layerCount: Int,
-    stageData: StageData, seed: UInt64, partitionKey: [UInt8], recipe: TrainingRecipe,
-    backbone: Digest, repairPolicy: RepairPolicy
+    stageData: StageData, options: ShapeOptions = ShapeOptions(), seed: UInt64,
+    partitionKey: [UInt8], recipe: TrainingRecipe, backbone: Digest, repairPolicy: RepairPolicy,
+    repairBudget: Int? = nil
   ) {
     self.name = name
     self.shardCount = shardCount
@@ -29,17 +33,19 @@ package struct RunDescription: Equatable, Sendable {
     self.sequenceCount = sequenceCount
     self.layerCount = layerCount
     self.stageData = stageData
+    self.options = options
     self.seed = seed
     self.partitionKey = partitionKey
     self.recipe = recipe
     self.backbone = backbone
     self.repairPolicy = repairPolicy
+    self.repairBudget = repairBudget
   }
 
   package func plan() throws(PlanError) -> RunPlan {
     try RunPlan(
       shardCount: shardCount, sliceCount: sliceCount, sequenceCount: sequenceCount,
-      layerCount: layerCount, stageData: stageData)
+      layerCount: layerCount, stageData: stageData, options: options)
   }
 
   /// The fields, by their names in the run file, in which two descriptions differ.
@@ -53,6 +59,9 @@ package struct RunDescription: Equatable, Sendable {
     compare("slices") { $0.sliceCount }
     compare("sequences") { $0.sequenceCount }
     compare("stageData") { $0.stageData }
+    compare("layersPerBlock") { $0.options.layersPerBlock }
+    compare("sequenceSelection") { $0.options.orders }
+    compare("sliceThresholds") { $0.options.sliceThresholds }
     compare("seed") { $0.seed }
     compare("partitionKey") { $0.partitionKey }
     compare("labels") { $0.recipe.labels }
@@ -63,6 +72,7 @@ package struct RunDescription: Equatable, Sendable {
     }
     compare("backbone") { $0.backbone }
     compare("repair") { $0.repairPolicy }
+    compare("repair.slicesPerHour") { $0.repairBudget }
     return names
   }
 }
@@ -91,18 +101,29 @@ extension RunDescription {
     writer.write(partitionKey)
     writer.write(recipe.encoded)
     writer.writeRaw(backbone.bytes)
+    // What most runs leave alone is written only where it is used, so that the bytes of a run do
+    // not change with each choice that later versions offer.
+    let more: UInt8 = options == ShapeOptions() && repairBudget == nil ? 0 : Self.moreFollows
     switch repairPolicy {
-    case .eager: writer.write(UInt8(0))
+    case .eager: writer.write(0 | more)
     case .batched(let quiet, let maximumAge):
-      writer.write(UInt8(1))
+      writer.write(1 | more)
       writer.write(UInt64(bitPattern: quiet))
       writer.write(UInt64(bitPattern: maximumAge))
     case .depthBelow(let depth):
-      writer.write(UInt8(2))
+      writer.write(2 | more)
       writer.write(UInt32(depth))
-    case .manual: writer.write(UInt8(3))
+    case .manual: writer.write(3 | more)
     }
+    guard more != 0 else { return }
+    writer.write(options.layersPerBlock) { $0.write($1) { $0.write(UInt32($1)) } }
+    writer.write(options.orders) { $0.write($1) { $0.write($1.order) { $0.write(UInt32($1)) } } }
+    writer.write(options.sliceThresholds) { $0.write($1) { $0.write($1) } }
+    writer.write(repairBudget) { $0.write(UInt64($1)) }
   }
+
+  /// A bit of the repair policy's byte.
+  private static let moreFollows: UInt8 = 0x80
 
   init(from reader: inout CanonicalReader) throws(DecodingFailure) {
     name = try reader.readString()
@@ -118,8 +139,9 @@ extension RunDescription {
     partitionKey = try reader.readBytes()
     recipe = try TrainingRecipe(encoded: try reader.readBytes())
     backbone = try reader.readDigest()
+    let policy = try reader.readInteger(UInt8.self)
     repairPolicy =
-      switch try reader.readInteger(UInt8.self) {
+      switch policy & ~Self.moreFollows {
       case 0: .eager
       case 1:
         .batched(quiet: try reader.readMilliseconds(), maximumAge: try reader.readMilliseconds())
@@ -127,5 +149,32 @@ extension RunDescription {
       case 3: .manual
       default: throw .invalid(what: "repair policy", atByte: 0)
       }
+    options = ShapeOptions()
+    guard policy & Self.moreFollows != 0 else { return }
+    func numbers(_ reader: inout CanonicalReader) throws(DecodingFailure) -> [Int] {
+      try reader.readArray { (reader) throws(DecodingFailure) in
+        Int(try reader.readInteger(UInt32.self))
+      }
+    }
+    options.layersPerBlock = try reader.readOptional { (reader) throws(DecodingFailure) in
+      try numbers(&reader)
+    }
+    options.orders = try reader.readOptional { (reader) throws(DecodingFailure) in
+      try reader.readArray { (reader) throws(DecodingFailure) in
+        SliceSequence(try numbers(&reader))
+      }
+    }
+    options.sliceThresholds = try reader.readOptional { (reader) throws(DecodingFailure) in
+      try reader.readArray { (reader) throws(DecodingFailure) in try reader.readDouble() }
+    }
+    repairBudget = try reader.readOptional { (reader) throws(DecodingFailure) in
+      guard let budget = Int(exactly: try reader.readInteger(UInt64.self)), budget > 0 else {
+        throw DecodingFailure.invalid(what: "repair budget", atByte: 0)
+      }
+      return budget
+    }
+    guard options != ShapeOptions() || repairBudget != nil else {
+      throw .invalid(what: "options of nothing", atByte: 0)
+    }
   }
 }

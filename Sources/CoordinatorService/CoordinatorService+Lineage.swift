@@ -49,15 +49,24 @@ extension CoordinatorService {
     }
     let tag = directory.tag(id)
     // Whoever was deleted after an earlier moment was live then.
-    let isKnown = loop.inspect { $0.records[tag] != nil || $0.state.deletedTags[tag] != nil }
+    let (live, isDeleted) = loop.inspect {
+      ($0.records[tag]?.location, $0.state.deletedTags[tag] != nil)
+    }
     return try ask(at: sequence) { coordinator in
       let state = coordinator.state
-      guard isKnown, state.deletedTags[tag] == nil else {
+      guard live != nil || isDeleted, state.deletedTags[tag] == nil else {
         let word = state.deletedTags[tag] == nil ? "unknown" : "deleted"
         return RecordLineage(state: word, shard: nil, slice: nil, blocks: [])
       }
-      let location = Partition(key: state.run.partitionKey, plan: state.plan)
-        .location(ofRecordID: id.bytes)
+      guard live != nil || state.plan.sliceThresholds == nil else {
+        throw APIFailure(
+          404, "the record is deleted, and its slice followed from what it declared",
+          try: "a receipt or lethe deletions tells what the deletion masked")
+      }
+      let location =
+        live
+        ?? Partition(key: state.run.partitionKey, plan: state.plan)
+        .location(ofRecordID: id.bytes, deletionProbability: nil)
       return RecordLineage(
         state: "live", shard: location.shard, slice: location.slice,
         blocks: state.plan.slots(dependingOn: location)
@@ -170,7 +179,10 @@ extension CoordinatorService {
       let state = coordinator.state
       let head = state.ledger.head
       var status = RunStatus(
-        run: state.run.name, journalSequence: sequence, records: state.recordCount,
+        run: state.run.name, layout: state.plan.layout.rawValue,
+        repair: Self.describe(
+          state.run, coordinator.allowance.slicesLeft(at: coordinator.now.monotonic)),
+        journalSequence: sequence, records: state.recordCount,
         deleted: state.deletedTags.count, blocks: state.plan.slotCount,
         blocksTrained: reports.reduce(0) { $0 + $1.trainedCount },
         blocksMasked: state.maskedSince.count, blocksTraining: coordinator.leases.count,
@@ -191,6 +203,22 @@ extension CoordinatorService {
       }
       return status
     }
+  }
+
+  private static func describe(_ run: RunDescription, _ slicesLeft: Int?) -> RunStatus.Repair {
+    let (policy, rule) =
+      switch run.repairPolicy {
+      case .eager: ("eager", "at once")
+      case .batched(let quiet, let maximumAge):
+        (
+          "batched",
+          "\(quiet / 1000) s after the last deletion, at most \(maximumAge / 1000) s after a mask"
+        )
+      case .depthBelow(let depth): ("depth", "where a shard serves fewer than \(depth) blocks")
+      case .manual: ("manual", "when lethe train asks for it")
+      }
+    return RunStatus.Repair(
+      policy: policy, rule: rule, slicesPerHour: run.repairBudget, slicesLeft: slicesLeft)
   }
 
   private static func describe(

@@ -42,6 +42,18 @@ package struct RunFile: Codable, Sendable {
     package var quietSeconds: Double?
     package var maximumAgeSeconds: Double?
     package var depth: Int?
+    /// How many slices repairs may read in an hour.
+    package var slicesPerHour: Int?
+  }
+
+  package struct SequenceSelection: Codable, Sendable {
+    package enum Method: String, Codable, CaseIterable, Sendable {
+      case cyclic, matched, sampled
+    }
+
+    package var method: Method
+    /// How likely each slice is to lose a record.
+    package var sliceProbabilities: [Double]?
   }
 
   package struct Coordinator: Codable, Sendable {
@@ -71,6 +83,12 @@ package struct RunFile: Codable, Sendable {
   package var slices: Int
   package var sequences: Int
   package var stageData: StageData
+  /// Default: as evenly as they go; see `ShapeOptions`.
+  package var layersPerBlock: [Int]?
+  /// Default: cyclic.
+  package var sequenceSelection: SequenceSelection?
+  /// Default: records lie where their ids put them; see `ShapeOptions`.
+  package var sliceThresholds: [Double]?
   package var seed: UInt64
   package var partitionKey: String
   package var training: Training
@@ -82,14 +100,16 @@ extension RunFile {
   private static let keys: [String: [String]] = [
     "": [
       "name", "backbone", "data", "labels", "shards", "slices", "sequences", "stageData", "seed",
-      "partitionKey", "training", "repair", "coordinator",
+      "layersPerBlock", "sequenceSelection", "sliceThresholds", "partitionKey", "training",
+      "repair", "coordinator",
     ],
+    "sequenceSelection": ["method", "sliceProbabilities"],
     "training": [
       "targets", "rank", "alpha", "rankStabilized", "epochs", "batchSize", "learningRate",
       "headLearningRate", "schedule", "warmup", "weightDecay", "maximumGradientNorm",
       "maximumTokens",
     ],
-    "repair": ["policy", "quietSeconds", "maximumAgeSeconds", "depth"],
+    "repair": ["policy", "quietSeconds", "maximumAgeSeconds", "depth", "slicesPerHour"],
     "coordinator": [
       "directory", "workers", "http", "journal", "deadline", "auditShare", "maximumWorkers",
       "developmentMode",
@@ -183,8 +203,11 @@ extension RunFile {
     }
     let run = RunDescription(
       name: name, shardCount: shards, sliceCount: slices, sequenceCount: sequences,
-      layerCount: layerCount, stageData: stageData, seed: seed, partitionKey: partitionKey,
-      recipe: try recipe(), backbone: backbone, repairPolicy: try repairPolicy())
+      layerCount: layerCount, stageData: stageData,
+      options: ShapeOptions(
+        layersPerBlock: layersPerBlock, orders: try orders(), sliceThresholds: sliceThresholds),
+      seed: seed, partitionKey: partitionKey, recipe: try recipe(), backbone: backbone,
+      repairPolicy: try repairPolicy(), repairBudget: try repairBudget())
     do {
       _ = try run.plan()
     } catch {
@@ -202,6 +225,12 @@ extension RunFile {
     case .sequenceCount(let count, let sliceCount):
       "sequences is \(count): either there are not as many orders of \(sliceCount) slices, or more "
         + "than \(RunPlan.sequenceLimit) orders or \(RunPlan.slotLimit) blocks in all"
+    case .layersPerBlock(let counts, let sliceCount, let layerCount):
+      "layersPerBlock is \(counts), not \(sliceCount) numbers, one a slice, of together at most "
+        + "\(layerCount) layers"
+    case .sliceThresholds(let thresholds, let sliceCount):
+      "sliceThresholds is \(thresholds), not \(sliceCount - 1) ascending probabilities between "
+        + "the \(sliceCount) slices"
     }
   }
 
@@ -282,6 +311,47 @@ extension RunFile {
       headLearningRate: training.headLearningRate, schedule: training.schedule,
       warmup: training.warmup, weightDecay: training.weightDecay,
       maximumGradientNorm: training.maximumGradientNorm, maximumTokens: training.maximumTokens)
+  }
+
+  /// The orders of the slices that the selection comes to; `nil` for cyclic ones.
+  private func orders() throws(RunFileError) -> [SliceSequence]? {
+    guard let selection = sequenceSelection, selection.method != .cyclic else {
+      guard sequenceSelection?.sliceProbabilities == nil else {
+        throw RunFileError(
+          "sequenceSelection.sliceProbabilities is of no use to cyclic sequences",
+          try: "choose method matched or sampled, or take it out")
+      }
+      return nil
+    }
+    let probabilities = selection.sliceProbabilities ?? []
+    guard probabilities.count == slices, probabilities.allSatisfy({ (0...1).contains($0) }),
+      (1...RunPlan.sliceLimit).contains(slices), (1...RunPlan.sequenceLimit).contains(sequences)
+    else {
+      throw RunFileError(
+        "sequenceSelection.sliceProbabilities is not one probability for each of \(slices) slices",
+        try: "say how likely each slice is to lose a record, between 0 and 1")
+    }
+    let found =
+      selection.method == .matched
+      ? Array(SliceSequence.matched(probabilities: probabilities).prefix(sequences))
+      : SliceSequence.sampled(probabilities: probabilities, count: sequences, seed: seed)
+    guard found.count == sequences else {
+      throw RunFileError(
+        "sequences is \(sequences), but there are only \(found.count) that are "
+          + selection.method.rawValue,
+        try: "lower it, or choose another method")
+    }
+    return found
+  }
+
+  private func repairBudget() throws(RunFileError) -> Int? {
+    guard let budget = repair.slicesPerHour else { return nil }
+    guard (1...1_000_000_000).contains(budget) else {
+      throw RunFileError(
+        "repair.slicesPerHour is not between 1 and 1000000000",
+        try: "say how many slices repairs may read in an hour, or take it out")
+    }
+    return budget
   }
 
   private func repairPolicy() throws(RunFileError) -> RepairPolicy {

@@ -93,7 +93,10 @@ package struct OpenedRun {
     // Inside a file the reader has seen to it.
     if file.data.count > 1 { try refuseRepeatedIDs(records) }
     let partition = Partition(key: run.partitionKey, plan: plan)
-    return Dictionary(grouping: records) { partition.location(ofRecordID: $0.id.bytes) }
+    return Dictionary(grouping: records) {
+      partition.location(
+        ofRecordID: $0.id.bytes, deletionProbability: $0.deletionProbability)
+    }
   }
 
   /// Holds the files against the state before anything is served from them.

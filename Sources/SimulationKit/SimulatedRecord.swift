@@ -16,7 +16,7 @@ struct SimulatedRecord: Sendable {
     record = Record(id: id, text: "text of record \(number)", label: number % 2 == 0 ? "a" : "b")
     digest = record.digest
     tag = RecordTag(HMAC.authenticate(key: Array("tombstone".utf8), id.bytes))
-    location = partition.location(ofRecordID: id.bytes)
+    location = partition.location(ofRecordID: id.bytes, deletionProbability: nil)
     encoded = record.encoded
   }
 

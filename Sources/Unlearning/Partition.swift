@@ -1,7 +1,8 @@
 import ByteCoding
 import Hashing
 
-/// Where records live: a keyed hash of the id, and of nothing else.
+/// Where records live: a keyed hash of the id, and of nothing else but, where the run says so, the
+/// record's own declared probability of a deletion.
 ///
 /// Content, counts, order of arrival and other records play no part, so a run without a record puts
 /// every other record in the same place.
@@ -10,27 +11,34 @@ package struct Partition: Sendable {
   private let authenticator: HMAC.Authenticator
   private let shardCount: Int
   private let sliceCount: Int
+  private let sliceThresholds: [Double]?
 
   package init(key: [UInt8], plan: RunPlan) {
     authenticator = HMAC.Authenticator(key: key)
     shardCount = plan.shardCount
     sliceCount = plan.sliceCount
+    sliceThresholds = plan.sliceThresholds
   }
 
   /// The slice of the record with this id.
   ///
   /// Bytes 0–7 of `HMAC-SHA256(key, id)`, big-endian, choose the shard and bytes 8–15 the slice,
-  /// each by remainder.
-  package func location(ofRecordID id: [UInt8]) -> SliceLocation {
+  /// each by remainder. Under thresholds the slice of a record that declares a probability is the
+  /// number of thresholds that the probability reaches.
+  package func location(ofRecordID id: [UInt8], deletionProbability: Double?) -> SliceLocation {
     var authenticator = authenticator
     authenticator.update(id)
     return authenticator.finalize().withUnsafeBytes { tag in
       func number(at offset: Int) -> UInt64 {
         UInt64(bigEndian: tag.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
       }
-      return SliceLocation(
-        shard: Int(number(at: 0) % UInt64(shardCount)),
-        slice: Int(number(at: 8) % UInt64(sliceCount)))
+      let slice =
+        if let sliceThresholds, let deletionProbability {
+          sliceThresholds.count { $0 <= deletionProbability }
+        } else {
+          Int(number(at: 8) % UInt64(sliceCount))
+        }
+      return SliceLocation(shard: Int(number(at: 0) % UInt64(shardCount)), slice: slice)
     }
   }
 }

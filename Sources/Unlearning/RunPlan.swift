@@ -21,28 +21,60 @@ package struct RunPlan: Equatable, Sendable {
   package static let sequenceLimit = 256
   package static let slotLimit = 1 << 20
 
+  /// See `ShapeOptions.sliceThresholds`.
+  package let sliceThresholds: [Double]?
+
   /// Checks the shape and derives layer groups and sequences from it.
   ///
   /// - Throws: `PlanError` naming the number that does not fit and what would.
   package init(
-    shardCount: Int, sliceCount: Int, sequenceCount: Int, layerCount: Int, stageData: StageData
+    shardCount: Int, sliceCount: Int, sequenceCount: Int, layerCount: Int, stageData: StageData,
+    options: ShapeOptions = ShapeOptions()
   ) throws(PlanError) {
     guard (1...Self.shardLimit).contains(shardCount) else { throw .shardCount(shardCount) }
-    guard sliceCount >= 1, sliceCount <= min(layerCount, Self.sliceLimit) else {
+    guard (1...Self.sliceLimit).contains(sliceCount) else {
       throw .sliceCount(sliceCount, layerCount: layerCount)
     }
     guard (1...Self.sequenceLimit).contains(sequenceCount),
       shardCount * sliceCount * sequenceCount <= Self.slotLimit
     else { throw .sequenceCount(sequenceCount, sliceCount: sliceCount) }
-    sequences = SliceSequence.cyclic(sliceCount: sliceCount, count: sequenceCount)
-    guard sequences.count == sequenceCount else {
-      throw .sequenceCount(sequenceCount, sliceCount: sliceCount)
+    if let counts = options.layersPerBlock {
+      layerGroups = try Self.groups(of: counts, sliceCount: sliceCount, layerCount: layerCount)
+    } else {
+      guard sliceCount <= layerCount else {
+        throw .sliceCount(sliceCount, layerCount: layerCount)
+      }
+      layerGroups = Self.topDownGroups(layerCount: layerCount, groupCount: sliceCount)
     }
+    sequences =
+      options.orders ?? SliceSequence.cyclic(sliceCount: sliceCount, count: sequenceCount)
+    guard sequences.count == sequenceCount, Set(sequences).count == sequenceCount,
+      sequences.allSatisfy({ $0.order.sorted() == Array(0..<sliceCount) })
+    else { throw .sequenceCount(sequenceCount, sliceCount: sliceCount) }
+    if let thresholds = options.sliceThresholds {
+      guard thresholds.count == sliceCount - 1, thresholds.allSatisfy({ (0...1).contains($0) }),
+        zip(thresholds, thresholds.dropFirst()).allSatisfy(<)
+      else { throw .sliceThresholds(thresholds, sliceCount: sliceCount) }
+    }
+    sliceThresholds = options.sliceThresholds
     self.shardCount = shardCount
     self.sliceCount = sliceCount
     self.sequenceCount = sequenceCount
     self.stageData = stageData
-    layerGroups = Self.topDownGroups(layerCount: layerCount, groupCount: sliceCount)
+  }
+
+  /// Groups of the sizes asked for, from the top.
+  private static func groups(of counts: [Int], sliceCount: Int, layerCount: Int)
+    throws(PlanError) -> [Range<Int>]
+  {
+    guard counts.count == sliceCount, counts.allSatisfy({ (0...layerCount).contains($0) }),
+      counts.reduce(0, +) <= layerCount
+    else { throw .layersPerBlock(counts, sliceCount: sliceCount, layerCount: layerCount) }
+    var upper = layerCount
+    return counts.map { count in
+      defer { upper -= count }
+      return upper - count..<upper
+    }
   }
 
   /// Splits layers into contiguous groups from the top; the upper groups take the remainder.
@@ -138,11 +170,16 @@ package enum StageData: String, Codable, CaseIterable, Sendable {
 /// Why a run's shape cannot be.
 package enum PlanError: Error, Equatable, Sendable {
   case shardCount(Int)
-  /// A stage trains at least one layer, so there are at most as many slices as layers.
+  /// Without `layersPerBlock` a stage trains at least one layer, so there are at most as many
+  /// slices as layers.
   case sliceCount(Int, layerCount: Int)
   /// There are only `sliceCount!` orders of the slices; or a plan may have no more of them, or of
   /// slots in all.
   case sequenceCount(Int, sliceCount: Int)
+  /// Not one number per slice, or more layers than there are.
+  case layersPerBlock([Int], sliceCount: Int, layerCount: Int)
+  /// Not one probability less than slices, or not ascending.
+  case sliceThresholds([Double], sliceCount: Int)
 }
 
 /// The slice a record lies in.

@@ -22,11 +22,23 @@ let initCommand = Command(
     CommandOption(
       "labels", .list(of: .text), help: "The classes in order; default: the data's, sorted."),
     CommandOption("name", .text, default: "run", help: "What the run is called."),
-    CommandOption("shards", .integer(1...4096), default: "3", help: "Ensemble members."),
     CommandOption(
-      "slices", .integer(1...128), default: "3", help: "Parts of a shard, each with its layers."),
+      "layout", .choice(Layout.allCases.map(\.rawValue)), default: Layout.s3t.rawValue,
+      help: """
+        Shape of the ensemble. sisa: one sequence. adapter-per-shard: no slices either. full: one \
+        adapter on all records. head-only: heads over the frozen encoder.
+        """),
     CommandOption(
-      "sequences", .integer(1...5040), default: "3", help: "Orders of the slices to train."),
+      "shards", .integer(1...4096), help: "Ensemble members. [default: 3; with full 1]"),
+    CommandOption(
+      "slices", .integer(1...128),
+      help: "Parts of a shard, each with its layers. [default: 3, or what the layout has]"),
+    CommandOption(
+      "sequences", .integer(1...256),
+      help: "Orders of the slices to train. [default: 3, or what the layout has]"),
+    CommandOption(
+      "layers-per-block", .list(of: .integer(0...1000)),
+      help: "Layers of each block, the topmost first; default: all, as evenly as they go."),
     CommandOption("seed", .integer(0...Int.max), default: "1", help: "Seed of the run."),
     CommandOption(
       "partition-key", .text, placeholder: "HEX",
@@ -55,13 +67,15 @@ let initCommand = Command(
     count += records.count
     found.formUnion(records.map(\.label))
   }
-  let settings = RunFileText(
+  let shape = try InitialShape(arguments)
+  var settings = RunFileText(
     name: arguments.string("name"), backbone: absolute(arguments.string("backbone")),
     data: arguments.strings("data").map(absolute), labels: declared ?? found.sorted(),
-    shards: arguments.integer("shards"), slices: arguments.integer("slices"),
-    sequences: arguments.integer("sequences"), seed: arguments.integer("seed"),
+    shards: shape.shards, slices: shape.slices, sequences: shape.sequences,
+    seed: arguments.integer("seed"),
     partitionKey: arguments.string(ifGiven: "partition-key")
       ?? SystemRandom.bytes(count: 32).hex)
+  settings.layersPerBlock = shape.layersPerBlock
   try FileSystem.replace(output, with: Array(settings.text.utf8))
   try show(InitResult(runFile: output, records: count, labels: settings.labels), arguments, console)
   {
@@ -72,6 +86,41 @@ let initCommand = Command(
     """
   }
   return .ok
+}
+
+/// What a layout fixes of the shape; the rest is the user's.
+private struct InitialShape {
+  let shards: Int
+  let slices: Int
+  let sequences: Int
+  let layersPerBlock: [Int]?
+
+  init(_ arguments: ParsedArguments) throws {
+    let layout = Layout(rawValue: arguments.string("layout")) ?? .s3t
+    func number(_ name: String, fixed: Int?) throws -> Int {
+      let given = arguments.integer(ifGiven: name)
+      guard let fixed else { return given ?? 3 }
+      guard given == nil || given == fixed else {
+        throw UserFacingError(
+          "the layout \(layout.rawValue) has \(fixed) of --\(name)",
+          try: "leave --\(name) out, or choose another --layout", exitCode: .usage)
+      }
+      return fixed
+    }
+    let hasSlices = [.s3t, .sisa].contains(layout)
+    shards = try number("shards", fixed: layout == .full ? 1 : nil)
+    slices = try number("slices", fixed: hasSlices ? nil : 1)
+    sequences = try number("sequences", fixed: layout == .s3t ? nil : 1)
+    let given =
+      arguments.strings("layers-per-block").isEmpty
+      ? nil : arguments.integers("layers-per-block")
+    guard layout != .headOnly || given == nil else {
+      throw UserFacingError(
+        "the layout head-only trains no layers", try: "leave --layers-per-block out",
+        exitCode: .usage)
+    }
+    layersPerBlock = layout == .headOnly ? [0] : given
+  }
 }
 
 private struct InitResult: Encodable {
@@ -99,6 +148,8 @@ struct RunFileText {
   var epochs = 3
   var batchSize = 8
   var learningRate = 2e-3
+  /// `nil`: all layers, as evenly as they go.
+  var layersPerBlock: [Int]?
   var repair = #"{ policy: "batched", quietSeconds: 5, maximumAgeSeconds: 60 }"#
 
   var text: String {
@@ -117,6 +168,12 @@ struct RunFileText {
       slices: \(slices),
       sequences: \(sequences),
       stageData: "cumulative", // or "disjoint"
+      // Layers of each block, the topmost first; without it all, as evenly as they go.
+      \(layersPerBlock.map { "layersPerBlock: \($0)," } ?? "// layersPerBlock: [2, 2, 2],")
+      // For slices that are not equally likely to lose a record: matched, or sampled, sequences.
+      // sequenceSelection: { method: "matched", sliceProbabilities: [0.01, 0.05, 0.2] },
+      // Gathers records by the deletionProbability that they declare: two bounds of three slices.
+      // sliceThresholds: [0.02, 0.1],
       seed: \(seed),
       // Places records by HMAC-SHA256 of their ids. With the same key, and without a record, every
       // other record keeps its place.
@@ -139,7 +196,8 @@ struct RunFileText {
         maximumTokens: 128,
       },
 
-      // When masked blocks are retrained: eager, batched, depth (with depth: N), or manual.
+      // When masked blocks are retrained: eager, batched, depth (with depth: N), or manual; and
+      // with slicesPerHour: N no more of them than that.
       repair: \(repair),
 
       coordinator: {

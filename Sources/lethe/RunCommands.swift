@@ -68,10 +68,14 @@ let statusCommand = Command(
 
 func statusText(_ status: RunStatus) -> String {
   var lines = [
-    "run \(status.run) at journal \(status.journalSequence): \(status.records) records, "
+    "run \(status.run) (\(status.layout)) at journal \(status.journalSequence): \(status.records) records, "
       + "\(status.deleted) deleted, \(status.deletionsPending) deletions in progress",
     "blocks: \(status.blocksTrained) of \(status.blocks) trained, \(status.blocksMasked) masked, "
       + "\(status.blocksTraining) training",
+    "repair: \(status.repair.policy), \(status.repair.rule)"
+      + (status.repair.slicesPerHour.map {
+        "; budget \($0) slices an hour, \(status.repair.slicesLeft ?? 0) left"
+      } ?? ""),
   ]
   for (reason, count) in status.waiting.sorted(by: { $0.key < $1.key }) {
     lines.append("  \(count) waiting: \(reason)")

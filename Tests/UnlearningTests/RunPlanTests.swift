@@ -117,10 +117,16 @@ import Unlearning
     let plan = try RunPlan(
       shardCount: 3, sliceCount: 3, sequenceCount: 1, layerCount: 6, stageData: .disjoint)
     let first = Partition(key: [1, 2, 3], plan: plan)
-    let places = (0..<300).map { first.location(ofRecordID: Array("\($0)".utf8)) }
+    let places = (0..<300).map {
+      first.location(ofRecordID: Array("\($0)".utf8), deletionProbability: nil)
+    }
     #expect(Set(places).count == 9)
     let second = Partition(key: [1, 2, 4], plan: plan)
-    #expect(places != (0..<300).map { second.location(ofRecordID: Array("\($0)".utf8)) })
+    #expect(
+      places
+        != (0..<300).map {
+          second.location(ofRecordID: Array("\($0)".utf8), deletionProbability: nil)
+        })
   }
 
   struct Shape: Sendable {
