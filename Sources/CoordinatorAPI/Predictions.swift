@@ -20,10 +20,18 @@ package struct PredictionRequest: Codable, Sendable {
   package var records: [Item]
   /// Serve no more blocks of a shard than this.
   package var maximumDepth: Int?
+  /// `mean-logits`, `mean-probability` or `vote`; default: as the run file says.
+  package var aggregation: String?
+  /// Name the blocks that answer.
+  package var explain: Bool?
 
-  package init(records: [Item], maximumDepth: Int? = nil) {
+  package init(
+    records: [Item], maximumDepth: Int? = nil, aggregation: String? = nil, explain: Bool? = nil
+  ) {
     self.records = records
     self.maximumDepth = maximumDepth
+    self.aggregation = aggregation
+    self.explain = explain
   }
 }
 
@@ -33,18 +41,35 @@ package struct PredictionResponse: Codable, Sendable {
     package var shard: Int
     package var sequence: Int
     package var depth: Int
+    /// Where the question asked for it: the served blocks, by stage.
+    package var blocks: [Block]?
 
-    package init(shard: Int, sequence: Int, depth: Int) {
+    package init(shard: Int, sequence: Int, depth: Int, blocks: [Block]?) {
       self.shard = shard
       self.sequence = sequence
       self.depth = depth
+      self.blocks = blocks
+    }
+  }
+
+  package struct Block: Codable, Sendable, Equatable {
+    package var key: String
+    package var artifact: String
+    package var layers: [Int]
+    package var slices: [Int]
+
+    package init(key: String, artifact: String, layers: [Int], slices: [Int]) {
+      self.key = key
+      self.artifact = artifact
+      self.layers = layers
+      self.slices = slices
     }
   }
 
   package struct Item: Codable, Sendable {
     package var id: String?
     package var label: String
-    /// In the order of the recipe's labels.
+    /// In the order of the recipe's labels: their scores under the rule of aggregation.
     package var logits: [Double]
     package var shards: [Shard]
 
@@ -57,8 +82,11 @@ package struct PredictionResponse: Codable, Sendable {
   }
 
   package var predictions: [Item]
+  /// The rule that made one answer of the shards'; `nil` of a model alone.
+  package var aggregation: String?
 
-  package init(predictions: [Item]) {
+  package init(predictions: [Item], aggregation: String? = nil) {
     self.predictions = predictions
+    self.aggregation = aggregation
   }
 }

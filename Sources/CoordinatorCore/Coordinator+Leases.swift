@@ -207,7 +207,7 @@ extension Coordinator {
     return nil
   }
 
-  /// Whether training a slot is a repair that nobody asked for, and so counts against the allowance.
+  /// Whether training a slot is a repair that nobody asked for: those count against the allowance.
   private func isRationed(_ slot: BlockSlot) -> Bool {
     state.maskedSince[slot] != nil && !state.repairsRequested.contains(slot)
   }

@@ -1,7 +1,7 @@
 /// How much repairs may still read, where a run limits it: slices an hour, an hour's worth at once.
 ///
-/// What is spent is kept as the moment by which it will have been paid for. It is not durable: after
-/// a start an hour's worth may be spent again.
+/// What is spent is kept as the moment by which it will have been paid for. It is not durable:
+/// after a start an hour's worth may be spent again.
 package struct RepairAllowance: Equatable, Sendable {
   /// `nil` without a limit.
   private let slicesPerHour: Int?

@@ -135,6 +135,7 @@ extension CoordinatorService {
     guard !request.records.isEmpty else { throw APIFailure(400, "no text was given") }
     let maximumDepth = request.maximumDepth ?? .max
     guard maximumDepth >= 1 else { throw APIFailure(400, "maximumDepth is below 1") }
+    let aggregation = try aggregation(of: request)
     let inputs = request.records.map { PredictionInput(text: $0.text, textPair: $0.textPair) }
     let deadline = SystemClock.seconds + Self.predictionDeadlineSeconds
     var turn = Int(
@@ -168,12 +169,26 @@ extension CoordinatorService {
       }
       guard let link = servingLink(turn: turn) else { continue }
       let seconds = deadline - SystemClock.seconds
-      switch link.ask(.predict(view, inputs), timeoutSeconds: seconds) {
+      switch link.ask(.predict(view, inputs, aggregation), timeoutSeconds: seconds) {
       case .predictions(let predictions) where predictions.count == inputs.count:
         // A deletion may have been acknowledged since the view was taken; then this answer depends
         // on a record that is gone and must not leave.
-        guard loop.inspect({ $0.state.isCurrent(view) }) else { continue }
-        return response(to: request, view: view, predictions)
+        let (isCurrent, blocks) = loop.inspect { coordinator in
+          (
+            coordinator.state.isCurrent(view),
+            request.explain == true ? view.map { Self.blocks(of: $0, coordinator.state) } : nil
+          )
+        }
+        guard isCurrent else { continue }
+        let shards = view.indices.map {
+          PredictionResponse.Shard(
+            shard: view[$0].shard, sequence: view[$0].sequence, depth: view[$0].depth,
+            blocks: blocks?[$0])
+        }
+        return PredictionResponse(
+          predictions: zip(request.records, predictions).map {
+            answer($0, $1.logits, shards: shards)
+          }, aggregation: aggregation.rawValue)
       case .predictionFailed(let text): reason = text
       default: reason = "the worker left or fell silent while it was answering"
       }
@@ -181,22 +196,41 @@ extension CoordinatorService {
     throw APIFailure(503, reason, try: "start a worker with --role serve or all, then ask again")
   }
 
-  private func response(
-    to request: PredictionRequest, view: [ServedPrefix], _ predictions: [ShardedPrediction]
-  ) -> PredictionResponse {
-    let shards = view.map {
-      PredictionResponse.Shard(shard: $0.shard, sequence: $0.sequence, depth: $0.depth)
+  private func aggregation(of request: PredictionRequest) throws -> Aggregation {
+    guard let name = request.aggregation else { return aggregation }
+    guard let rule = Aggregation(rawValue: name) else {
+      throw APIFailure(
+        400, "there is no aggregation \(name)",
+        try: "use one of \(Aggregation.allCases.map(\.rawValue).joined(separator: ", "))")
     }
-    return PredictionResponse(
-      predictions: zip(request.records, predictions).map { record, prediction in
-        // The first of equal logits, so that a tie has one answer.
-        let best = prediction.logits.indices.max {
-          prediction.logits[$0] < prediction.logits[$1]
-            || (prediction.logits[$0] == prediction.logits[$1] && $0 > $1)
-        }
-        return PredictionResponse.Item(
-          id: record.id, label: best.map { recipe.labels[$0] } ?? "", logits: prediction.logits,
-          shards: shards)
-      })
+    guard rule == .meanLogits || !recipe.isRegression else {
+      throw APIFailure(400, "numbers are averaged; \(name) is for classes")
+    }
+    return rule
+  }
+
+  private static func blocks(of prefix: ServedPrefix, _ state: RunState)
+    -> [PredictionResponse.Block]
+  {
+    (1...prefix.depth).compactMap { stage in
+      let slot = BlockSlot(shard: prefix.shard, sequence: prefix.sequence, stage: stage)
+      return state.block(at: slot).map {
+        PredictionResponse.Block(
+          key: $0.key.description, artifact: $0.artifact.hex,
+          layers: Array(state.plan.layerGroups[stage - 1]), slices: state.plan.slicesRead(by: slot))
+      }
+    }
+  }
+
+  /// A class by its name, or a number.
+  private func answer(
+    _ record: PredictionRequest.Item, _ scores: [Double], shards: [PredictionResponse.Shard]
+  ) -> PredictionResponse.Item {
+    // The first of equal scores, so that a tie has one answer.
+    let best = scores.indices.reduce(0) { scores[$1] > scores[$0] ? $1 : $0 }
+    return PredictionResponse.Item(
+      id: record.id,
+      label: recipe.isRegression ? "\(scores[best])" : recipe.labels[best], logits: scores,
+      shards: shards)
   }
 }

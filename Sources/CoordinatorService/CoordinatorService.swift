@@ -39,6 +39,8 @@ package final class CoordinatorService: Sendable {
   private let strays = Guarded<[String]>([])
   /// By when accepted deletions have to be finished, unless a request says otherwise.
   let deadline: DeadlinePolicy
+  /// How shards' answers become one, unless a question says otherwise.
+  let aggregation: Aggregation
   let recipe: TrainingRecipe
   /// Counts predictions, so that workers take turns.
   let predictionTurn = Guarded<UInt32>(0)
@@ -50,6 +52,7 @@ package final class CoordinatorService: Sendable {
   package init(_ file: RunFile, base: String) throws {
     let run = try OpenedRun(file, base: base, log: log)
     deadline = try file.deadlinePolicy()
+    aggregation = try file.aggregation()
     limits = WorkerLimits(
       maximumWorkers: try file.maximumWorkers(),
       descriptorLimit: SystemProcess.raiseDescriptorLimit())

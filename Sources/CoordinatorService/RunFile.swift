@@ -31,6 +31,10 @@ package struct RunFile: Codable, Sendable {
     package var weightDecay: Double
     package var maximumGradientNorm: Double
     package var maximumTokens: Int
+    /// Default: zero.
+    package var headStart: HeadStart?
+    /// Default: 1.
+    package var stageRateFactor: Double?
   }
 
   package struct Repair: Codable, Sendable {
@@ -48,7 +52,7 @@ package struct RunFile: Codable, Sendable {
 
   package struct SequenceSelection: Codable, Sendable {
     package enum Method: String, Codable, CaseIterable, Sendable {
-      case cyclic, matched, sampled
+      case cyclic, matching, sampling
     }
 
     package var method: Method
@@ -67,6 +71,8 @@ package struct RunFile: Codable, Sendable {
     package var journal: [String]?
     /// By when deletions must be finished: `gdpr`, `ccpa` or `days:N`.
     package var deadline: String?
+    /// How the shards' answers become one; default: their logits' mean.
+    package var aggregation: Aggregation?
     /// Share of trained blocks that are trained again to compare bits.
     package var auditShare: Double?
     /// Workers at a time.
@@ -107,11 +113,12 @@ extension RunFile {
     "training": [
       "targets", "rank", "alpha", "rankStabilized", "epochs", "batchSize", "learningRate",
       "headLearningRate", "schedule", "warmup", "weightDecay", "maximumGradientNorm",
-      "maximumTokens",
+      "maximumTokens", "headStart", "stageRateFactor",
     ],
     "repair": ["policy", "quietSeconds", "maximumAgeSeconds", "depth", "slicesPerHour"],
     "coordinator": [
-      "directory", "workers", "http", "journal", "deadline", "auditShare", "maximumWorkers",
+      "directory", "workers", "http", "journal", "deadline", "aggregation", "auditShare",
+      "maximumWorkers",
       "developmentMode",
     ],
   ]
@@ -253,6 +260,17 @@ extension RunFile {
     return share
   }
 
+  /// How shards' answers become one.
+  package func aggregation() throws(RunFileError) -> Aggregation {
+    let rule = coordinator.aggregation ?? .meanLogits
+    guard rule == .meanLogits || labels.count > 1 else {
+      throw RunFileError(
+        "coordinator.aggregation is \(rule.rawValue), but the run's only label names a number",
+        try: "take it out: numbers are averaged")
+    }
+    return rule
+  }
+
   /// How many workers may be connected at a time.
   package func maximumWorkers() throws(RunFileError) -> Int {
     let count = coordinator.maximumWorkers ?? WorkerLimits.defaultMaximumWorkers
@@ -280,7 +298,7 @@ extension RunFile {
     func check(_ condition: Bool, _ message: String) throws(RunFileError) {
       guard condition else { throw RunFileError(message, try: "change it in the run file") }
     }
-    try check(labels.count >= 2, "labels names fewer than two classes")
+    try check(!labels.isEmpty, "labels names no class")
     try check(Set(labels).count == labels.count, "labels names a class twice")
     let targets = try training.targets.map { (name) throws(RunFileError) in
       guard let target = ProjectionTarget(rawValue: name) else {
@@ -304,13 +322,18 @@ extension RunFile {
       try check(value.isFinite && value >= 0, "training.\(name) is negative or not a number")
     }
     try check((3...8192).contains(training.maximumTokens), "training.maximumTokens is below 3")
+    let stageRateFactor = training.stageRateFactor ?? 1
+    try check(
+      stageRateFactor > 0 && stageRateFactor <= 100,
+      "training.stageRateFactor is not above 0, to 100")
     return TrainingRecipe(
       labels: labels, targets: targets, rank: training.rank, alpha: training.alpha,
       rankStabilized: training.rankStabilized, epochs: training.epochs,
       batchSize: training.batchSize, learningRate: training.learningRate,
       headLearningRate: training.headLearningRate, schedule: training.schedule,
       warmup: training.warmup, weightDecay: training.weightDecay,
-      maximumGradientNorm: training.maximumGradientNorm, maximumTokens: training.maximumTokens)
+      maximumGradientNorm: training.maximumGradientNorm, maximumTokens: training.maximumTokens,
+      headStart: training.headStart ?? .zero, stageRateFactor: stageRateFactor)
   }
 
   /// The orders of the slices that the selection comes to; `nil` for cyclic ones.
@@ -319,7 +342,7 @@ extension RunFile {
       guard sequenceSelection?.sliceProbabilities == nil else {
         throw RunFileError(
           "sequenceSelection.sliceProbabilities is of no use to cyclic sequences",
-          try: "choose method matched or sampled, or take it out")
+          try: "choose method matching or sampling, or take it out")
       }
       return nil
     }
@@ -332,13 +355,12 @@ extension RunFile {
         try: "say how likely each slice is to lose a record, between 0 and 1")
     }
     let found =
-      selection.method == .matched
+      selection.method == .matching
       ? Array(SliceSequence.matched(probabilities: probabilities).prefix(sequences))
       : SliceSequence.sampled(probabilities: probabilities, count: sequences, seed: seed)
     guard found.count == sequences else {
       throw RunFileError(
-        "sequences is \(sequences), but there are only \(found.count) that are "
-          + selection.method.rawValue,
+        "sequences is \(sequences), but \(selection.method.rawValue) finds only \(found.count)",
         try: "lower it, or choose another method")
     }
     return found

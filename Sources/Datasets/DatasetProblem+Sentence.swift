@@ -33,6 +33,8 @@ extension DatasetProblem {
         + "shorten it"
     case .controlCharacter: "control characters are not allowed here; remove them"
     case .notAProbability: "not a number from 0 to 1; correct it or leave it out"
+    case .notANumber:
+      "not a number, which the run's only label asks for; correct it, or declare several labels"
     case .unknownSplit: "not one of train, validation, test; correct it or leave it out"
     case .unknownLabel(let suggestion):
       "not one of the declared labels"

@@ -33,6 +33,7 @@ package struct DatasetProblem: Equatable, Sendable {
     case tooLong(byteCount: Int, limit: Int)
     case controlCharacter
     case notAProbability
+    case notANumber
     case unknownSplit
     /// `suggestion` is the declared label that is spelt most alike, if one is close.
     case unknownLabel(suggestion: String?)

@@ -5,13 +5,12 @@ import Unlearning
 /// Strict: one wrong line and nothing is returned, unless skipping is asked for. The format, its
 /// limits and every error are described in `Protocols/dataset.md`.
 package struct DatasetReader: Sendable {
-  /// The classes that labels must be among; `nil` takes any label.
-  private let labels: [String]?
+  private let labels: LabelRule
   private let skipsInvalid: Bool
 
   /// With `skipsInvalid`, wrong lines are left out and listed. Of records with one id the first is
   /// kept. What makes a whole file doubtful (no header, an open quote) stays an error.
-  package init(labels: [String]?, skipsInvalid: Bool = false) {
+  package init(labels: LabelRule, skipsInvalid: Bool = false) {
     self.labels = labels
     self.skipsInvalid = skipsInvalid
   }
@@ -149,5 +148,19 @@ func firstInvalidUTF8(in bytes: [UInt8], _ range: Range<Int>) -> Int? {
     return nil
   } catch {
     return error.byteOffsets.lowerBound
+  }
+}
+
+/// What labels may be.
+package enum LabelRule: Equatable, Sendable {
+  case any
+  /// One of these, byte for byte.
+  case classes([String])
+  /// Numbers in JSON's spelling.
+  case numbers
+
+  /// The rule that declared labels make: several are classes, one alone names a number.
+  package init(declared labels: [String]) {
+    self = labels.count == 1 ? .numbers : .classes(labels)
   }
 }

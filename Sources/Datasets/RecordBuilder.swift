@@ -14,14 +14,19 @@ struct RecordBuilder {
     let kind: DatasetProblem.Kind
   }
 
-  /// Declared labels as bytes, which tell apart what Swift's strings do not; `nil` takes any label.
-  private let labels: [[UInt8]: String]?
+  private let rule: LabelRule
+  /// Declared labels as bytes, which tell apart what Swift's strings do not.
+  private let classes: [[UInt8]: String]
   /// A suggestion costs more than a line; only problems that are shown get one.
   private var suggestionsLeft = DatasetError.listedProblemCount
 
-  init(labels: [String]?) {
-    self.labels = labels.map { declared in
-      Dictionary(declared.map { (Array($0.utf8), $0) }, uniquingKeysWith: { first, _ in first })
+  init(labels: LabelRule) {
+    rule = labels
+    if case .classes(let declared) = labels {
+      classes = Dictionary(
+        declared.map { (Array($0.utf8), $0) }, uniquingKeysWith: { first, _ in first })
+    } else {
+      classes = [:]
     }
   }
 
@@ -78,6 +83,7 @@ struct RecordBuilder {
   }
 
   private mutating func label(_ fields: RawFields) throws(Refusal) -> String {
+    if rule == .numbers { return try number(fields) }
     guard let bytes = try bytes(fields, .label) else {
       throw Refusal(field: .label, kind: .missing)
     }
@@ -86,16 +92,31 @@ struct RecordBuilder {
     guard bytes.count <= limit else {
       throw Refusal(field: .label, kind: .tooLong(byteCount: bytes.count, limit: limit))
     }
-    guard let labels else { return String(decoding: bytes, as: UTF8.self) }
-    guard let declared = labels[bytes] else {
+    guard rule != .any else { return String(decoding: bytes, as: UTF8.self) }
+    guard let declared = classes[bytes] else {
       suggestionsLeft -= 1
       let suggestion =
-        suggestionsLeft >= 0 ? closestSpelling(to: bytes, among: Array(labels.keys)) : nil
+        suggestionsLeft >= 0 ? closestSpelling(to: bytes, among: Array(classes.keys)) : nil
       throw Refusal(
         field: .label,
         kind: .unknownLabel(suggestion: suggestion.map { String(decoding: $0, as: UTF8.self) }))
     }
     return declared
+  }
+
+  /// A label that is a number keeps its spelling.
+  private func number(_ fields: RawFields) throws(Refusal) -> String {
+    let digits: [UInt8]
+    switch fields[.label] {
+    case nil: throw Refusal(field: .label, kind: .missing)
+    case .number(let spelt), .cell(let spelt), .string(let spelt): digits = spelt
+    case .other: throw Refusal(field: .label, kind: .wrongType(expected: "a number"))
+    }
+    let text = String(decoding: digits, as: UTF8.self)
+    guard digits.count <= DatasetLimits.labelByteCount, JSONGrammar.isNumber(digits),
+      Double(text)?.isFinite == true
+    else { throw Refusal(field: .label, kind: .notANumber) }
+    return text
   }
 
   private func probability(_ fields: RawFields) throws(Refusal) -> Double? {

@@ -11,7 +11,7 @@ struct RecordCollector {
   private var unknownFieldLineCount = 0
   private var lineByID: [RecordID: Int] = [:]
 
-  init(labels: [String]?, keepsAllProblems: Bool) {
+  init(labels: LabelRule, keepsAllProblems: Bool) {
     builder = RecordBuilder(labels: labels)
     self.keepsAllProblems = keepsAllProblems
   }

@@ -26,8 +26,8 @@ func runCSV(_ bytes: [UInt8]) { runDataset(bytes, .csv) }
 
 /// Whatever was read is read again from the lines that are written of it.
 private func runDataset(_ bytes: [UInt8], _ format: DatasetFormat) {
-  let strict = DatasetReader(labels: labels)
-  let lenient = DatasetReader(labels: nil, skipsInvalid: true)
+  let strict = DatasetReader(labels: .classes(labels))
+  let lenient = DatasetReader(labels: .any, skipsInvalid: true)
   let first: DatasetContents?
   do {
     first = try strict.read(bytes, format)
@@ -44,7 +44,7 @@ private func runDataset(_ bytes: [UInt8], _ format: DatasetFormat) {
   guard let contents else { return }
   var lines = contents.training.flatMap { jsonLine($0) }
   for item in contents.evaluation { lines += jsonLine(item.record, split: item.split) }
-  let again = try? DatasetReader(labels: nil).read(lines, .jsonLines)
+  let again = try? DatasetReader(labels: .any).read(lines, .jsonLines)
   demand(again?.training == contents.training, "training records that are read otherwise")
   demand(again?.evaluation == contents.evaluation, "evaluation records that are read otherwise")
 }

@@ -31,6 +31,7 @@ func runRunFile(_ bytes: [UInt8]) {
   guard let file = try? RunFile.parse(bytes) else { return }
   _ = try? file.deadlinePolicy().due(acceptedAt: 1_767_225_600_001)
   _ = try? file.auditShare()
+  _ = try? file.aggregation()
   _ = try? file.journalFolders(directory: "words.lethe")
   guard let run = try? file.description(backbone: SHA256.hash([1]), layerCount: 6) else { return }
   let created = JournalEntry.created(run)

@@ -144,6 +144,6 @@ private let wireSamples: [WireMessage] = {
     .forget(throughDeletion: 7, artifacts: [digest]),
     .predict(
       [ServedPrefix(shard: 0, sequence: 1, artifacts: [digest])],
-      [PredictionInput(text: "t", textPair: "p"), PredictionInput(text: "u")]),
+      [PredictionInput(text: "t", textPair: "p"), PredictionInput(text: "u")], .vote),
   ]
 }()

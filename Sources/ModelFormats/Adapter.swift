@@ -66,4 +66,6 @@ package struct ClassifierHead: Equatable, Sendable {
   }
 
   package var hiddenSize: Int { weight.count / labelCount }
+
+  package var isZero: Bool { weight.allSatisfy { $0 == 0 } && bias.allSatisfy { $0 == 0 } }
 }

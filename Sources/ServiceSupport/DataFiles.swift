@@ -8,6 +8,8 @@ package func resolve(_ path: String, base: String) -> String {
 }
 
 /// Reads one data file by the rules of its ending; the training records in the file's order.
+///
+/// - Parameter labels: those declared; `nil` takes any.
 package func readDataset(_ path: String, labels: [String]?) throws -> [Record] {
   try readDatasetContents(path, labels: labels).training
 }
@@ -24,7 +26,8 @@ package func readDatasetContents(_ path: String, labels: [String]?) throws -> Da
     throw ServiceError(error, while: "reading the data")
   }
   do {
-    return try DatasetReader(labels: labels).read(bytes, format)
+    return try DatasetReader(labels: labels.map(LabelRule.init(declared:)) ?? .any).read(
+      bytes, format)
   } catch {
     throw ServiceError(
       .badData, (["\(path):"] + error.sentences).joined(separator: "\n  "),

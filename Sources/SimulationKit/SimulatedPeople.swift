@@ -104,7 +104,8 @@ final class SimulatedPeople {
     lastQuestion += 1
     let number = lastQuestion
     questions[number] = Question(worker: id, view: view)
-    coordinator.send(.predict(view, [PredictionInput(text: "what")]), to: id, request: number)
+    coordinator.send(
+      .predict(view, [PredictionInput(text: "what")], .meanLogits), to: id, request: number)
     world.after(Self.patience) { [unowned self] in questions[number] = nil }
   }
 

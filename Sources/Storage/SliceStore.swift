@@ -93,7 +93,7 @@ package struct SliceStore: Sendable {
     // A slice may be empty; a data set may not.
     if lines.isEmpty { return [] }
     do {
-      return try DatasetReader(labels: nil).read(lines, .jsonLines).training
+      return try DatasetReader(labels: .any).read(lines, .jsonLines).training
     } catch {
       throw .damaged(location, path: path)
     }

@@ -18,7 +18,10 @@ extension BlockTrainer {
   ) -> Double {
     (gradients.pointer + layout.head.lowerBound).update(repeating: 0, count: layout.head.count)
     let share = 1 / Double(batch.count)
-    if upperLayers.isEmpty { return headLoss(batch, segments, memory, share: share) }
+    if upperLayers.isEmpty {
+      takePooled(batch, segments, memory)
+      return headLoss(memory, share: share)
+    }
     var loss = 0.0
     var start = batch.startIndex
     while start < batch.endIndex {
@@ -29,24 +32,35 @@ extension BlockTrainer {
     return loss
   }
 
+  /// What the head reads of each record of a batch, and its target.
+  func forEachPooled(
+    _ batch: ArraySlice<RecordPosition>, _ segments: [TrainingSegment], _ memory: StepMemory,
+    _ body: (UnsafePointer<Float>, Target) -> Void
+  ) {
+    func visit() {
+      for (record, target) in memory.targets.enumerated() {
+        body(memory.head.pooled.pointer + record * encoder.shape.hidden, target)
+      }
+    }
+    if upperLayers.isEmpty {
+      takePooled(batch, segments, memory)
+      return visit()
+    }
+    var start = batch.startIndex
+    while start < batch.endIndex {
+      start = gather(batch[start...], segments, memory)
+      runForward(memory)
+      visit()
+    }
+  }
+
   /// The gathered records' part of the loss and the gradients.
   private func partLoss(_ memory: StepMemory, share: Double, accumulating: Bool) -> Double {
+    runForward(memory)
     let layout = memory.layout
-    for index in upperLayers.indices {
-      memory.pass.forward(
-        upperLayers[index], memory.rows[index].pointer, into: memory.rows[index + 1].pointer,
-        layout, memory.buffers[index], lora: memory.loras[index], keeping: true)
-    }
-    let width = encoder.shape.hidden
-    let last = memory.rows[upperLayers.count].pointer
-    for record in 0..<layout.recordCount {
-      Pooling.mean(
-        memory.classification.pooled.pointer + record * width, last + layout.starts[record] * width,
-        length: layout.length(record), width: width)
-    }
-    let loss = classify(memory, share: share)
+    let loss = headLoss(memory, share: share)
     let gradient = memory.gradient.pointer
-    memory.classification.spread(
+    memory.head.spread(
       weight: parameters.pointer + self.layout.headWeight.lowerBound, layout, into: gradient)
     for index in upperLayers.indices.reversed() {
       memory.pass.backward(
@@ -57,26 +71,42 @@ extension BlockTrainer {
     return loss
   }
 
-  private func classify(_ memory: StepMemory, share: Double) -> Double {
-    memory.classification.loss(
-      memory.labels, share: share, weight: parameters.pointer + layout.headWeight.lowerBound,
+  /// From the gathered activations to the pooled records.
+  private func runForward(_ memory: StepMemory) {
+    let layout = memory.layout
+    for index in upperLayers.indices {
+      memory.pass.forward(
+        upperLayers[index], memory.rows[index].pointer, into: memory.rows[index + 1].pointer,
+        layout, memory.buffers[index], lora: memory.loras[index], keeping: true)
+    }
+    let width = encoder.shape.hidden
+    let last = memory.rows[upperLayers.count].pointer
+    for record in 0..<layout.recordCount {
+      Pooling.mean(
+        memory.head.pooled.pointer + record * width, last + layout.starts[record] * width,
+        length: layout.length(record), width: width)
+    }
+  }
+
+  private func headLoss(_ memory: StepMemory, share: Double) -> Double {
+    memory.head.loss(
+      memory.targets, share: share, weight: parameters.pointer + layout.headWeight.lowerBound,
       bias: parameters.pointer + layout.headBias.lowerBound,
       weightGradient: gradients.pointer + layout.headWeight.lowerBound,
       biasGradient: gradients.pointer + layout.headBias.lowerBound)
   }
 
-  private func headLoss(
-    _ batch: ArraySlice<RecordPosition>, _ segments: [TrainingSegment], _ memory: StepMemory,
-    share: Double
-  ) -> Double {
+  /// Where no layer runs, what the head reads is there from the start.
+  private func takePooled(
+    _ batch: ArraySlice<RecordPosition>, _ segments: [TrainingSegment], _ memory: StepMemory
+  ) {
     let width = encoder.shape.hidden
-    memory.labels.removeAll(keepingCapacity: true)
+    memory.targets.removeAll(keepingCapacity: true)
     for (row, position) in batch.enumerated() {
-      memory.labels.append(segments[position.segment].labels[position.index])
-      (memory.classification.pooled.pointer + row * width).update(
+      memory.targets.append(segments[position.segment].targets[position.index])
+      (memory.head.pooled.pointer + row * width).update(
         from: memory.pooled[position.segment].pointer + position.index * width, count: width)
     }
-    return classify(memory, share: share)
   }
 
   /// Packs activations end to end until a part is full, and says where the next part begins.
@@ -85,7 +115,7 @@ extension BlockTrainer {
   ) -> Int {
     let width = encoder.shape.hidden
     memory.layout.removeAll()
-    memory.labels.removeAll(keepingCapacity: true)
+    memory.targets.removeAll(keepingCapacity: true)
     for (index, position) in zip(batch.indices, batch) {
       let segment = segments[position.segment]
       let activations = segment.activations
@@ -98,7 +128,7 @@ extension BlockTrainer {
         from: activations.hidden.pointer + activations.starts[position.index] * width,
         count: length * width)
       memory.layout.append(length: length)
-      memory.labels.append(segment.labels[position.index])
+      memory.targets.append(segment.targets[position.index])
     }
     return batch.endIndex
   }
@@ -122,9 +152,9 @@ extension BlockTrainer {
     optimizer.advance()
     optimizer.update(
       parameters.pointer, gradients: gradients.pointer, range: layout.adapters,
-      learningRate: recipe.learningRate * factor, weightDecay: recipe.weightDecay)
+      learningRate: recipe.learningRate * rateFactor * factor, weightDecay: recipe.weightDecay)
     optimizer.update(
       parameters.pointer, gradients: gradients.pointer, range: layout.head,
-      learningRate: recipe.headLearningRate * factor, weightDecay: recipe.weightDecay)
+      learningRate: recipe.headLearningRate * rateFactor * factor, weightDecay: recipe.weightDecay)
   }
 }

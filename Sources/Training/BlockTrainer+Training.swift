@@ -76,8 +76,8 @@ extension BlockTrainer {
         throw .wrongActivations(
           expectedLayer: lowestLayer, foundLayer: segment.activations.layer)
       }
-      for label in segment.labels where !recipe.labels.indices.contains(label) {
-        throw .unknownLabel(label, labelCount: recipe.labels.count)
+      for target in segment.targets where !recipe.admits(target) {
+        throw .unknownTarget(target, labelCount: recipe.labels.count)
       }
     }
   }
@@ -85,7 +85,7 @@ extension BlockTrainer {
   func check(_ positions: [RecordPosition], in segments: [TrainingSegment]) throws(TrainingError) {
     for position in positions {
       guard segments.indices.contains(position.segment),
-        segments[position.segment].labels.indices.contains(position.index)
+        segments[position.segment].targets.indices.contains(position.index)
       else { throw .unknownRecord(position) }
     }
   }
@@ -94,7 +94,7 @@ extension BlockTrainer {
   func prepare(_ segments: [TrainingSegment], batchSize: Int) -> StepMemory {
     var lengths: [Int] = []
     for segment in segments {
-      for record in segment.labels.indices { lengths.append(segment.activations.length(record)) }
+      for record in segment.targets.indices { lengths.append(segment.activations.length(record)) }
     }
     lengths.sort(by: >)
     let heaviest = lengths.prefix(batchSize)

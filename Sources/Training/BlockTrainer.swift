@@ -22,6 +22,9 @@ package final class BlockTrainer {
   let parameters: FloatBuffer
   let gradients: FloatBuffer
   var optimizer: AdamW
+  /// What the recipe's learning rates are multiplied with.
+  let rateFactor: Double
+  private var observed: ClosedFormHead
   var losses: [Double] = []
   var statistics = TrainingStatistics()
   let gemm = GEMM()
@@ -33,9 +36,11 @@ package final class BlockTrainer {
   ///   - initialAdapters: where trained adapters start; those missing start with `a` uniform in
   ///     ±1/√inputs, drawn in canonical order from the seed, and `b` zero.
   ///   - head: where the head starts; zero if absent.
+  ///   - rateFactor: what the recipe's learning rates are multiplied with.
   package init(
     encoder: Encoder, recipe: TrainingRecipe, layers: [Int], frozenAdapters: [Adapter] = [],
-    initialAdapters: [Adapter] = [], head: ClassifierHead? = nil, seed: UInt64
+    initialAdapters: [Adapter] = [], head: ClassifierHead? = nil, seed: UInt64,
+    rateFactor: Double = 1
   ) throws(TrainingError) {
     self.encoder = encoder
     self.recipe = recipe
@@ -58,6 +63,8 @@ package final class BlockTrainer {
     parameters = FloatBuffer(count: layout.count)
     gradients = FloatBuffer(count: layout.count)
     optimizer = AdamW(count: layout.count)
+    self.rateFactor = rateFactor
+    observed = ClosedFormHead(width: encoder.shape.hidden, recipe: recipe)
     try initialize(initialAdapters, head, seed: seed)
   }
 
@@ -93,6 +100,34 @@ package final class BlockTrainer {
 
   private func write(_ values: [Float], at range: Range<Int>) {
     for (index, value) in zip(range, values) { parameters.pointer[index] = value }
+  }
+
+  // MARK: - The head's closed form
+
+  /// Adds records to what the head's closed form is solved from: what the encoder, as it stands,
+  /// makes of them, and their targets.
+  ///
+  /// - Parameter positions: at most a batch at a time has its rows multiplied together, so the bits
+  ///   depend on their order alone.
+  package func observe(_ positions: some Collection<RecordPosition>, in segments: [TrainingSegment])
+    throws(TrainingError)
+  {
+    try check(segments)
+    try check(Array(positions), in: segments)
+    let memory = prepare(segments, batchSize: max(recipe.batchSize, 1))
+    var rest = Array(positions)[...]
+    while !rest.isEmpty {
+      let batch = rest.prefix(max(recipe.batchSize, 1))
+      rest = rest.dropFirst(batch.count)
+      forEachPooled(batch, segments, memory) { observed.add($0, $1) }
+    }
+  }
+
+  /// Starts the head in closed form from what was observed; without any record it stays.
+  package func startHead() {
+    guard let head = observed.solved() else { return }
+    write(head.weight, at: layout.headWeight)
+    write(head.bias, at: layout.headBias)
   }
 
   // MARK: - Checkpoints

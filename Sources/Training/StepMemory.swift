@@ -10,10 +10,10 @@ final class StepMemory {
   /// its output over an input that no adapter reads again.
   let rows: [FloatBuffer]
   let gradient: FloatBuffer
-  let classification: Classification
+  let head: HeadLoss
   let loras: [LayerLoRA?]
   var layout: TokenLayout
-  var labels: [Int] = []
+  var targets: [Target] = []
   let bounds: BatchBounds
   let batchSize: Int
   /// (records, width) a segment, where only the head is trained.
@@ -41,10 +41,10 @@ final class StepMemory {
     for lora in loras { rows.append(lora?.input.isEmpty == false ? takeRows() : rows.last!) }
     self.rows = rows
     gradient = FloatBuffer(count: bounds.tokens * shape.hidden)
-    classification = Classification(
+    head = HeadLoss(
       labelCount: trainer.recipe.labels.count, width: shape.hidden, batchSize: batchSize)
     layout = TokenLayout(heads: shape.heads, recordCapacity: batchSize)
-    labels.reserveCapacity(batchSize)
+    targets.reserveCapacity(batchSize)
     self.bounds = bounds
     self.batchSize = batchSize
   }

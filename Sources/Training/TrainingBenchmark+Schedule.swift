@@ -63,7 +63,7 @@ extension TrainingBenchmark {
       let segments = kept.map { slice in
         let activations = slice[trainer.lowestLayer]!
         return TrainingSegment(
-          labels: (0..<activations.recordCount).map { $0 % 2 }, activations: activations)
+          targets: (0..<activations.recordCount).map { .label($0 % 2) }, activations: activations)
       }
       let prefixSeconds = Double(profileNanoseconds() - stageStart) / 1e9
       let count = (index + 1) * recordsPerSlice

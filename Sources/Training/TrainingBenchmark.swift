@@ -98,7 +98,7 @@ package struct TrainingBenchmark {
     let activations = try encoder.activations(of: sequences, below: layer)
     let prefixSeconds = Double(profileNanoseconds() - start) / 1e9
     let segment = TrainingSegment(
-      labels: lengths.indices.map { $0 % 2 }, activations: activations)
+      targets: lengths.indices.map { .label($0 % 2) }, activations: activations)
     let order = lengths.indices.map { RecordPosition(segment: 0, index: $0) }
     // The first steps touch fresh memory; a training run has thousands behind it.
     trainer.step(Array(order.prefix(Self.batchSize)), of: [segment])

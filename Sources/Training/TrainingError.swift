@@ -16,7 +16,7 @@ package enum TrainingError: Error, Equatable, Sendable {
   case sequenceLength(index: Int, found: Int, limit: Int)
   /// Record `index` holds a token id or type the embedding tables lack.
   case unknownToken(index: Int, id: Int32)
-  case unknownLabel(Int, labelCount: Int)
+  case unknownTarget(Target, labelCount: Int)
   /// Activations that stop at another layer than training begins at.
   case wrongActivations(expectedLayer: Int, foundLayer: Int)
   case unknownRecord(RecordPosition)
@@ -42,8 +42,10 @@ extension TrainingError: CustomStringConvertible {
       "record \(index) has \(found) tokens; from 1 to \(limit) are possible"
     case .unknownToken(let index, let id):
       "record \(index) holds token or type \(id), which the backbone does not know"
-    case .unknownLabel(let label, let count):
-      "label number \(label) does not exist: there are \(count)"
+    case .unknownTarget(.label(let label), let count):
+      "label number \(label) cannot be: there are \(count)"
+    case .unknownTarget(.value(let value), let count):
+      "the number \(value) cannot be learnt by a head of \(count) rows"
     case .wrongActivations(let expected, let found):
       "activations entering layer \(found) were given where layer \(expected) is trained first"
     case .unknownRecord(let position):

@@ -110,7 +110,10 @@ extension TrainingRecipe {
   /// The canonical bytes whose digest enters every block key.
   package var encoded: [UInt8] {
     var writer = CanonicalWriter()
-    writer.write("lethe-recipe-1")
+    // What most recipes leave alone is written only where it is used: a choice that later versions
+    // offer changes no key of those that do not make it.
+    let hasChoices = headStart != .zero || stageRateFactor != 1
+    writer.write(hasChoices ? "lethe-recipe-2" : "lethe-recipe-1")
     writer.write(labels) { $0.write($1) }
     writer.write(targets) { $0.write($1.rawValue) }
     writer.write(UInt32(rank))
@@ -125,13 +128,18 @@ extension TrainingRecipe {
     writer.write(weightDecay)
     writer.write(maximumGradientNorm)
     writer.write(UInt32(maximumTokens))
+    if hasChoices {
+      writer.write(headStart.rawValue)
+      writer.write(stageRateFactor)
+    }
     return writer.bytes
   }
 
   /// Reads back what `encoded` wrote.
   package init(encoded bytes: [UInt8]) throws(DecodingFailure) {
     var reader = CanonicalReader(bytes)
-    guard try reader.readString() == "lethe-recipe-1" else {
+    let format = try reader.readString()
+    guard ["lethe-recipe-1", "lethe-recipe-2"].contains(format) else {
       throw .invalid(what: "recipe format", atByte: 0)
     }
     let labels = try reader.readArray { (reader) throws(DecodingFailure) in
@@ -162,6 +170,16 @@ extension TrainingRecipe {
       headLearningRate: headLearningRate, schedule: schedule, warmup: try reader.readDouble(),
       weightDecay: try reader.readDouble(), maximumGradientNorm: try reader.readDouble(),
       maximumTokens: Int(try reader.readInteger(UInt32.self)))
+    if format == "lethe-recipe-2" {
+      guard let start = HeadStart(rawValue: try reader.readString()) else {
+        throw .invalid(what: "head start", atByte: 0)
+      }
+      headStart = start
+      stageRateFactor = try reader.readDouble()
+      guard headStart != .zero || stageRateFactor != 1 else {
+        throw .invalid(what: "choices of nothing", atByte: 0)
+      }
+    }
     try reader.finish()
   }
 }

@@ -3,7 +3,8 @@
 /// Nothing in it is fitted on data: a field that looked at records would carry a deleted record's
 /// influence into every block (DESIGN X2).
 package struct TrainingRecipe: Codable, Equatable, Sendable {
-  /// The classes, in the order of the head's rows; declared, never collected from records.
+  /// The classes, in the order of the head's rows; declared, never collected from records. One
+  /// alone is no class but the name of a number: the run is a regression on it.
   package var labels: [String]
   /// Which projections carry adapters, in canonical order without repeats.
   package var targets: [ProjectionTarget]
@@ -28,13 +29,18 @@ package struct TrainingRecipe: Codable, Equatable, Sendable {
   package var maximumGradientNorm: Double
   /// Longest token sequence, special tokens included; longer texts are cut like Hugging Face does.
   package var maximumTokens: Int
+  /// Where the head of the first stage starts.
+  package var headStart: HeadStart
+  /// Each stage's learning rates are this times those of the stage before.
+  package var stageRateFactor: Double
 
   package init(
     labels: [String], targets: [ProjectionTarget] = [.query, .value], rank: Int = 8,
     alpha: Double = 16, rankStabilized: Bool = true, epochs: Int = 3, batchSize: Int = 8,
     learningRate: Double = 2e-3, headLearningRate: Double? = nil,
     schedule: LearningRateSchedule = .linear, warmup: Double = 0.06, weightDecay: Double = 0.01,
-    maximumGradientNorm: Double = 1, maximumTokens: Int = 128
+    maximumGradientNorm: Double = 1, maximumTokens: Int = 128, headStart: HeadStart = .zero,
+    stageRateFactor: Double = 1
   ) {
     self.labels = labels
     self.targets = Set(targets).sorted()
@@ -50,7 +56,12 @@ package struct TrainingRecipe: Codable, Equatable, Sendable {
     self.weightDecay = weightDecay
     self.maximumGradientNorm = maximumGradientNorm
     self.maximumTokens = maximumTokens
+    self.headStart = headStart
+    self.stageRateFactor = stageRateFactor
   }
+
+  /// Whether records carry a number to be met, with the mean squared error as the loss.
+  package var isRegression: Bool { labels.count == 1 }
 
   /// What an adapter's product `B·A` is multiplied with.
   package var adapterScale: Double {
@@ -63,4 +74,12 @@ package enum LearningRateSchedule: String, Codable, CaseIterable, Sendable {
   case constant
   /// Falls in a straight line to zero at the last step.
   case linear
+}
+
+/// Where the head of a sequence's first stage starts; later stages go on from their parent's.
+package enum HeadStart: String, Codable, CaseIterable, Sendable {
+  case zero
+  /// From the frozen encoder's features of the stage's own records: a linear discriminant, or for a
+  /// regression least squares, both shrunk.
+  case closedForm = "closed-form"
 }

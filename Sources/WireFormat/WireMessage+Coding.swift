@@ -85,7 +85,7 @@ extension WireMessage {
     case .forget(let number, let artifacts):
       writer.write(number)
       content = .canonical { $0.write(artifacts) { $0.write($1) } }
-    case .predict(let view, let inputs):
+    case .predict(let view, let inputs, let aggregation):
       content = .canonical { writer in
         writer.write(view) { writer, prefix in
           writer.write(UInt32(prefix.shard))
@@ -96,6 +96,7 @@ extension WireMessage {
           writer.write(input.text)
           writer.write(input.textPair) { $0.write($1) }
         }
+        writer.write(aggregation.rawValue)
       }
     }
     return (type, writer.bytes, content)
@@ -193,7 +194,11 @@ extension WireMessage {
             try reader.readString()
           })
       }
-      self = .predict(view, inputs)
+      let rule = try rest.readString(limit: 64)
+      guard let aggregation = Aggregation(rawValue: rule) else {
+        throw .invalid(what: "aggregation", atByte: 0)
+      }
+      self = .predict(view, inputs, aggregation)
     case .head: self = .head(try reader.readHead())
     case .opening, .challenge, .proof, .chunk:
       throw .invalid(what: "message type \(type.rawValue)", atByte: 0)

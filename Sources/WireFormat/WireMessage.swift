@@ -42,7 +42,7 @@ package enum WireMessage: Equatable, Sendable {
   case artifact([UInt8])
   case unavailable(String)
   case forget(throughDeletion: UInt64, artifacts: [Digest])
-  case predict([ServedPrefix], [PredictionInput])
+  case predict([ServedPrefix], [PredictionInput], Aggregation)
 
   package var type: FrameType {
     switch self {

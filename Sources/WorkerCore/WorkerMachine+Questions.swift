@@ -1,5 +1,6 @@
 import CoordinatorCore
 import Hashing
+import Unlearning
 import WireFormat
 
 extension WorkerMachine {
@@ -7,6 +8,7 @@ extension WorkerMachine {
     let request: UInt64
     let view: [ServedPrefix]
     let inputs: [PredictionInput]
+    let aggregation: Aggregation
 
     func names(_ artifacts: Set<Digest>) -> Bool {
       view.contains { $0.artifacts.contains { artifacts.contains($0) } }
@@ -90,7 +92,7 @@ extension WorkerMachine {
       .answer(
         AnswerTask(
           request: held.question.request, view: held.question.view, inputs: held.question.inputs,
-          artifacts: held.artifacts)))
+          aggregation: held.question.aggregation, artifacts: held.artifacts)))
   }
 
   mutating func finishQuestion(_ request: UInt64, with message: WireMessage) {

@@ -125,14 +125,17 @@ package struct AnswerTask: Equatable, Sendable {
   package let request: UInt64
   package let view: [ServedPrefix]
   package let inputs: [PredictionInput]
+  package let aggregation: Aggregation
   package let artifacts: [Digest: [UInt8]]
 
   package init(
-    request: UInt64, view: [ServedPrefix], inputs: [PredictionInput], artifacts: [Digest: [UInt8]]
+    request: UInt64, view: [ServedPrefix], inputs: [PredictionInput], aggregation: Aggregation,
+    artifacts: [Digest: [UInt8]]
   ) {
     self.request = request
     self.view = view
     self.inputs = inputs
+    self.aggregation = aggregation
     self.artifacts = artifacts
   }
 }

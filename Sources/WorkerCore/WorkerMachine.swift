@@ -101,8 +101,8 @@ package struct WorkerMachine: Sendable {
     case .uploadRefused(let epoch, let refusal): finishUpload(epoch: epoch, refusal: refusal)
     case .slice, .artifact, .unavailable: accept(message, request: request)
     case .forget(let number, let artifacts): forget(through: number, artifacts)
-    case .predict(let view, let inputs):
-      take(Question(request: request, view: view, inputs: inputs))
+    case .predict(let view, let inputs, let aggregation):
+      take(Question(request: request, view: view, inputs: inputs, aggregation: aggregation))
     case .head(let head): effects.append(.remember(head))
     // Whatever is heard shows that the coordinator lives; this says nothing else.
     case .heard: break

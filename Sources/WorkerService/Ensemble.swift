@@ -1,4 +1,5 @@
 import CoordinatorCore
+import Evaluation
 import Hashing
 import ModelFormats
 import ServiceSupport
@@ -14,7 +15,7 @@ struct Ensemble: Sendable {
   /// Keeps the members between questions.
   let memory: RecordMemory
 
-  /// Mean of the shards' logits; members of earlier views are dropped first.
+  /// The shards' answers, made one by the task's rule; members of earlier views are dropped first.
   ///
   /// A text goes through the layers below all shards' adapters once. Its answer does not depend on
   /// the texts beside it.
@@ -28,18 +29,13 @@ struct Ensemble: Sendable {
     let sequences = inputs.map {
       model.tokens($0.text, pair: $0.textPair, maximumTokens: recipe.maximumTokens)
     }
-    var sums = [[Double]](
-      repeating: Array(repeating: 0, count: recipe.labels.count), count: inputs.count)
     let members = try view.map { try member($0, of: task, for: use) }
     let workplace = memory.takeWorkplace(model.encoder)
     defer { memory.putBack(workplace, for: use) }
-    for logits in try model.encoder.logits(of: sequences, members: members, memory: workplace) {
-      for (index, row) in logits.enumerated() {
-        for (label, logit) in row.enumerated() { sums[index][label] += Double(logit) }
-      }
-    }
-    return sums.map { row in
-      ShardedPrediction(logits: row.map { $0 / Double(view.count) })
+    let logits = try model.encoder.logits(of: sequences, members: members, memory: workplace)
+    return inputs.indices.map { text in
+      ShardedPrediction(
+        logits: task.aggregation.scores(of: logits.map { $0[text].map(Double.init) }))
     }
   }
 

@@ -58,7 +58,12 @@ package struct StageTraining: Sendable {
     }
     let trainer = try BlockTrainer(
       encoder: model.encoder, recipe: recipe, layers: Array(assignment.layers),
-      frozenAdapters: parents.flatMap(\.adapters), head: parents.last?.head, seed: assignment.seed)
+      frozenAdapters: parents.flatMap(\.adapters), head: parents.last?.head, seed: assignment.seed,
+      rateFactor: parents.reduce(1) { factor, _ in factor * recipe.stageRateFactor })
+    // A stage without records hands on a head that was never trained.
+    let startsHead =
+      recipe.headStart == .closedForm
+      && parents.allSatisfy { $0.adapters.isEmpty && $0.head?.isZero ?? true }
     let positions = slices.indices.flatMap { segment in
       slices[segment].records.indices.map { RecordPosition(segment: segment, index: $0) }
     }
@@ -73,10 +78,15 @@ package struct StageTraining: Sendable {
     let block: TrainedBlock
     var (keptCount, computedCount) = (0, 0)
     if let stage = try windowedStage(slices, entering: trainer.lowestLayer) {
+      func known(_ slice: Int) -> PrefixActivations? {
+        memory.nearestSegment(notAbove: stage.key(ofSlice: slice))?.activations
+      }
+      if startsHead, firstStep == 0 {
+        try stage.startHead(of: trainer, order: order(0), known: known, beforeSlice: beforeSlice)
+      }
       block = try stage.train(
-        trainer, from: firstStep, order: order,
-        known: { memory.nearestSegment(notAbove: stage.key(ofSlice: $0))?.activations },
-        beforeSlice: beforeSlice, onStep: report)
+        trainer, from: firstStep, order: order, known: known, beforeSlice: beforeSlice,
+        onStep: report)
       computedCount = slices.count
     } else {
       let lower = lowerLayers(assignment, below: trainer.lowestLayer)
@@ -88,6 +98,10 @@ package struct StageTraining: Sendable {
         }
         if trainer.lowestLayer > 0 { computedCount += 1 }
         return try segment(slice, entering: trainer.lowestLayer, alsoKeeping: lower, for: use)
+      }
+      if startsHead, firstStep == 0 {
+        try trainer.observe(order(0), in: segments)
+        trainer.startHead()
       }
       block = try trainer.train(on: segments, order: order, onStep: report)
     }
@@ -135,7 +149,7 @@ package struct StageTraining: Sendable {
     let tokenCount = sequences.joined().reduce(0) { $0 + $1.count }
     guard tokenCount * model.encoder.rowByteCount > byteLimit else { return nil }
     return WindowedStage(
-      model: model, slices: slices, labels: try slices.map { try $0.records.map(label) },
+      model: model, slices: slices, targets: try slices.map { try $0.records.map(target) },
       sequences: sequences, layer: layer, batchSize: max(recipe.batchSize, 1),
       epochCount: recipe.epochs, byteLimit: byteLimit)
   }
@@ -144,11 +158,11 @@ package struct StageTraining: Sendable {
     model.tokens(record.text, pair: record.textPair, maximumTokens: recipe.maximumTokens)
   }
 
-  private func label(_ record: Record) throws -> Int {
-    guard let label = recipe.labels.firstIndex(of: record.label) else {
+  private func target(_ record: Record) throws -> Target {
+    guard let target = recipe.target(record.label) else {
       throw ServiceError(.badData, "a record's label is not in the recipe")
     }
-    return label
+    return target
   }
 
   /// Where later stages of the sequence will begin, the next one first.
@@ -180,14 +194,14 @@ package struct StageTraining: Sendable {
     let (records, key) = (
       slice.records, RecordMemory.SegmentKey(slice: slice.digest, layer: layer)
     )
-    let (labels, sequences) = (try records.map(label), records.map(tokens))
+    let (targets, sequences) = (try records.map(target), records.map(tokens))
     let known = memory.nearestSegment(notAbove: key)?.activations
     let tokenCount = sequences.reduce(0) { $0 + $1.count }
     let room = memory.segmentByteLimit / max(model.encoder.rowByteCount * tokenCount, 1)
     let kept = lower.prefix(max(room - 1, 0)).filter { $0 > max(known?.layer ?? 0, 0) }
     let found = try model.encoder.activations(
       of: sequences, entering: kept.reversed() + [layer], above: known)
-    let segments = found.map { TrainingSegment(labels: labels, activations: $0) }
+    let segments = found.map { TrainingSegment(targets: targets, activations: $0) }
     for segment in segments where segment.activations.layer > 0 {
       memory.keep(
         segment,

@@ -13,7 +13,7 @@ struct WindowedStage {
   let model: LoadedModel
   let slices: [TrainingTask.Slice]
   /// By slice, one per record.
-  let labels: [[Int]]
+  let targets: [[Target]]
   let sequences: [[TokenSequence]]
   let layer: Int
   let batchSize: Int
@@ -37,7 +37,7 @@ struct WindowedStage {
     known: (Int) -> PrefixActivations?, beforeSlice: () throws -> Void,
     onStep: (TrainingProgress) throws -> Void
   ) throws -> TrainedBlock {
-    let batchCount = (labels.reduce(0) { $0 + $1.count } + batchSize - 1) / batchSize
+    let batchCount = (targets.reduce(0) { $0 + $1.count } + batchSize - 1) / batchSize
     let stepCount = epochCount * batchCount
     var step = firstStep
     while step < stepCount {
@@ -64,6 +64,21 @@ struct WindowedStage {
       }
     }
     return try trainer.train(on: [], order: { _ in [] }, onStep: { _ in })
+  }
+
+  /// Starts the head in closed form from all records, in the order of the first epoch.
+  func startHead(
+    of trainer: BlockTrainer, order: [RecordPosition], known: (Int) -> PrefixActivations?,
+    beforeSlice: () throws -> Void
+  ) throws {
+    var start = 0
+    while start < order.count {
+      let window = order[start..<windowEnd(order, from: start)]
+      let (segments, places) = try load(window, known: known, beforeSlice: beforeSlice)
+      try trainer.observe(places, in: segments)
+      start = window.endIndex
+    }
+    trainer.startHead()
   }
 
   /// Where the batches that fit from a position on end.
@@ -95,7 +110,7 @@ struct WindowedStage {
       }
       if !wanted[slice].isEmpty { try beforeSlice() }
       return TrainingSegment(
-        labels: wanted[slice].map { labels[slice][$0] },
+        targets: wanted[slice].map { targets[slice][$0] },
         activations: try model.encoder.activations(
           of: wanted[slice].map { sequences[slice][$0] }, entering: [layer], above: known(slice),
           at: wanted[slice])[0])

@@ -20,7 +20,11 @@ let initCommand = Command(
       "backbone", .path, placeholder: "DIR", required: true,
       help: "Folder with config.json, model.safetensors and vocab.txt."),
     CommandOption(
-      "labels", .list(of: .text), help: "The classes in order; default: the data's, sorted."),
+      "labels", .list(of: .text),
+      help: """
+        The classes in order; default: the data's, sorted. One alone is no class: it names the \
+        number that records carry as their label, for a regression.
+        """),
     CommandOption("name", .text, default: "run", help: "What the run is called."),
     CommandOption(
       "layout", .choice(Layout.allCases.map(\.rawValue)), default: Layout.s3t.rawValue,
@@ -146,6 +150,7 @@ struct RunFileText {
   var seed: Int
   var partitionKey: String
   var epochs = 3
+  var headStart = HeadStart.zero
   var batchSize = 8
   var learningRate = 2e-3
   /// `nil`: all layers, as evenly as they go.
@@ -160,7 +165,8 @@ struct RunFileText {
       name: \(quote(name)),
       backbone: \(quote(backbone)),
       data: [\(data.map(quote).joined(separator: ", "))],
-      // The classes, declared: a list collected from the records would itself have to forget.
+      // The classes, declared: a list collected from the records would itself have to forget. One
+      // alone names a number, and the run is a regression on it.
       labels: [\(labels.map(quote).joined(separator: ", "))],
 
       // Ensemble members; slices of each, one group of layers per slice; orders of the slices.
@@ -170,8 +176,8 @@ struct RunFileText {
       stageData: "cumulative", // or "disjoint"
       // Layers of each block, the topmost first; without it all, as evenly as they go.
       \(layersPerBlock.map { "layersPerBlock: \($0)," } ?? "// layersPerBlock: [2, 2, 2],")
-      // For slices that are not equally likely to lose a record: matched, or sampled, sequences.
-      // sequenceSelection: { method: "matched", sliceProbabilities: [0.01, 0.05, 0.2] },
+      // For slices that are not equally likely to lose a record: sequences by matching or sampling.
+      // sequenceSelection: { method: "matching", sliceProbabilities: [0.01, 0.05, 0.2] },
       // Gathers records by the deletionProbability that they declare: two bounds of three slices.
       // sliceThresholds: [0.02, 0.1],
       seed: \(seed),
@@ -194,6 +200,8 @@ struct RunFileText {
         weightDecay: 0.01,
         maximumGradientNorm: 1,
         maximumTokens: 128,
+        headStart: \(quote(headStart.rawValue)), // the first stage's head; or "closed-form"
+        // stageRateFactor: 1, // each stage's rates, times those of the stage before
       },
 
       // When masked blocks are retrained: eager, batched, depth (with depth: N), or manual; and
@@ -204,6 +212,7 @@ struct RunFileText {
         directory: \(quote(name + ".lethe")),
         workers: "127.0.0.1:0", // port 0: the system chooses, endpoint.json tells
         http: "127.0.0.1:0",
+        aggregation: "mean-logits", // of the shards' answers; also mean-probability, vote
         deadline: "gdpr", // by when deletions are finished; also "ccpa" or "days:N"
         // maximumWorkers: 1024, // connections of workers at a time
         auditShare: 0, // share of blocks that idle workers train again to compare bits

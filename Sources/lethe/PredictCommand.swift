@@ -1,17 +1,20 @@
 import CommandLineKit
 import CoordinatorAPI
+import Evaluation
 import Foundation
 import ModelFormats
 import ServiceSupport
 import SystemIO
 import Training
+import Unlearning
 import WorkerService
 
 let predictCommand = Command(
   name: "predict", summary: "classify texts, through the coordinator or alone",
   discussion: """
-    Through the coordinator, every shard answers with its deepest unmasked prefix and the logits \
-    are averaged. With --backbone and --adapter no coordinator is needed.
+    Through the coordinator, every shard answers with its deepest unmasked prefix, and of their \
+    answers one is made: by the logits' mean, unless the run file or --aggregation says otherwise. \
+    With --backbone and --adapter no coordinator is needed. A head of one row answers with a number.
     """,
   options: CoordinatorClient.options + [
     CommandOption("text", .text, repeats: true, help: "A text to classify."),
@@ -20,6 +23,10 @@ let predictCommand = Command(
     CommandOption(
       "maximum-depth", .integer(1...128), placeholder: "N",
       help: "Let no shard serve more blocks than this."),
+    CommandOption(
+      "aggregation", .choice(Aggregation.allCases.map(\.rawValue)),
+      help: "How the shards' answers become one; default: as the run file says."),
+    CommandOption("explain", .flag, help: "Say which shards, blocks and slices answered."),
     CommandOption("backbone", .path, placeholder: "DIR", help: "Alone: the backbone's folder."),
     CommandOption("adapter", .path, placeholder: "DIR", help: "Alone: a PEFT folder."),
     CommandOption(
@@ -47,31 +54,62 @@ let predictCommand = Command(
   case (nil, nil):
     response = try predict(
       records, CoordinatorClient(arguments),
-      maximumDepth: arguments.integer(ifGiven: "maximum-depth"))
+      maximumDepth: arguments.integer(ifGiven: "maximum-depth"),
+      aggregation: arguments.string(ifGiven: "aggregation"), explain: arguments.flag("explain"))
   default: throw UserFacingError.usage("--backbone and --adapter go together")
   }
   try show(response, arguments, console) { response in
-    response.predictions.map { item in
+    let answers = response.predictions.map { item in
       let shards = item.shards.map { "\($0.shard):\($0.depth)" }.joined(separator: " ")
       return [item.id, item.label, shards.isEmpty ? nil : "(shard:depth \(shards))"]
         .compactMap { $0 }.joined(separator: "\t")
-    }.joined(separator: "\n")
+    }
+    let isExplained = arguments.flag("explain")
+    return (answers + (isExplained ? [explanation(of: response)] : [])).joined(separator: "\n")
   }
   return .ok
 }
 
+/// The blocks behind the answers; portions of a long question may have been answered by others.
+private func explanation(of response: PredictionResponse) -> String {
+  var lines = ["answered by \(response.aggregation ?? "one model") of"]
+  var table = TextTable([
+    .right("shard"), .right("sequence"), .right("stage"), .left("layers"), .left("slices"),
+    .left("key"), .left("artifact"),
+  ])
+  var seen: [PredictionResponse.Shard] = []
+  for shard in response.predictions.flatMap(\.shards) where !seen.contains(shard) {
+    seen.append(shard)
+    for (index, block) in (shard.blocks ?? []).enumerated() {
+      table.append([
+        "\(shard.shard)", "\(shard.sequence)", "\(index + 1)",
+        block.layers.map(String.init).joined(separator: ","),
+        block.slices.map(String.init).joined(separator: ","), String(block.key.prefix(12)),
+        String(block.artifact.prefix(12)),
+      ])
+    }
+  }
+  lines.append(table.text)
+  return lines.joined(separator: "\n")
+}
+
 /// Asks the coordinator in portions, so that no single answer takes long.
 func predict(
-  _ records: [PredictionRequest.Item], _ client: CoordinatorClient, maximumDepth: Int? = nil
+  _ records: [PredictionRequest.Item], _ client: CoordinatorClient, maximumDepth: Int? = nil,
+  aggregation: String? = nil, explain: Bool = false
 ) throws -> PredictionResponse {
-  var predictions: [PredictionResponse.Item] = []
+  var all = PredictionResponse(predictions: [])
   for start in stride(from: 0, to: records.count, by: 64) {
     let portion = Array(records[start..<min(start + 64, records.count)])
     let response: PredictionResponse = try client.post(
-      "/v1/predictions", PredictionRequest(records: portion, maximumDepth: maximumDepth))
-    predictions += response.predictions
+      "/v1/predictions",
+      PredictionRequest(
+        records: portion, maximumDepth: maximumDepth, aggregation: aggregation,
+        explain: explain ? true : nil))
+    all.predictions += response.predictions
+    all.aggregation = response.aggregation
   }
-  return PredictionResponse(predictions: predictions)
+  return all
 }
 
 private func predictAlone(
@@ -104,9 +142,10 @@ private func predictAlone(
   }
   return PredictionResponse(
     predictions: zip(records, logits).map { record, row in
-      let best = row.indices.max { row[$0] < row[$1] || (row[$0] == row[$1] && $0 > $1) }
+      let scores = row.map(Double.init)
+      let best = Aggregation.answer(scores)
       return PredictionResponse.Item(
-        id: record.id, label: best.map { labels[$0] } ?? "", logits: row.map(Double.init),
+        id: record.id, label: scores.count == 1 ? "\(scores[0])" : labels[best], logits: scores,
         shards: [])
     })
 }

@@ -68,8 +68,9 @@ let statusCommand = Command(
 
 func statusText(_ status: RunStatus) -> String {
   var lines = [
-    "run \(status.run) (\(status.layout)) at journal \(status.journalSequence): \(status.records) records, "
-      + "\(status.deleted) deleted, \(status.deletionsPending) deletions in progress",
+    "run \(status.run) (\(status.layout)) at journal \(status.journalSequence): "
+      + "\(status.records) records, \(status.deleted) deleted, "
+      + "\(status.deletionsPending) deletions in progress",
     "blocks: \(status.blocksTrained) of \(status.blocks) trained, \(status.blocksMasked) masked, "
       + "\(status.blocksTraining) training",
     "repair: \(status.repair.policy), \(status.repair.rule)"

@@ -16,7 +16,9 @@ let trainBlockCommand = Command(
   options: [
     CommandOption("backbone", .path, placeholder: "DIR", required: true, help: "The backbone."),
     CommandOption("data", .path, placeholder: "FILE", required: true, help: "Records."),
-    CommandOption("labels", .list(of: .text), required: true, help: "The classes, in order."),
+    CommandOption(
+      "labels", .list(of: .text), required: true,
+      help: "The classes, in order; a single one names a number to be met."),
     CommandOption(
       "layers", .text, default: "", help: "Layers to train, as in 3,4; none: only the head."),
     CommandOption(
@@ -40,6 +42,9 @@ let trainBlockCommand = Command(
     CommandOption("weight-decay", .number(0...1e3), default: "0.01", help: "Decoupled decay."),
     CommandOption("max-grad-norm", .number(0...1e9), default: "1", help: "0 switches it off."),
     CommandOption("max-tokens", .integer(3...8192), default: "512", help: "Longer texts are cut."),
+    CommandOption(
+      "head-start", .choice(HeadStart.allCases.map(\.rawValue)), default: HeadStart.zero.rawValue,
+      help: "Where the head starts: closed-form solves it from the frozen features first."),
     CommandOption("seed", .integer(0...Int.max), default: "1", help: "Adapters and order."),
     CommandOption(
       "output", .path, placeholder: "DIR", required: true, help: "PEFT folder to write."),
@@ -78,7 +83,8 @@ private func trainBlock(_ arguments: ParsedArguments, _ console: Console) throws
     schedule: LearningRateSchedule(rawValue: arguments.string("schedule")) ?? .linear,
     warmup: arguments.number("warmup"), weightDecay: arguments.number("weight-decay"),
     maximumGradientNorm: arguments.number("max-grad-norm"),
-    maximumTokens: arguments.integer("max-tokens"))
+    maximumTokens: arguments.integer("max-tokens"),
+    headStart: HeadStart(rawValue: arguments.string("head-start")) ?? .zero)
   let layers = try arguments.string("layers").split(separator: ",").map { text in
     guard let layer = Int(text) else {
       throw UserFacingError.usage("--layers holds \"\(text)\", which is no number")
@@ -97,30 +103,40 @@ private func trainBlock(_ arguments: ParsedArguments, _ console: Console) throws
   let sequences = records.map {
     model.tokens($0.text, pair: $0.textPair, maximumTokens: recipe.maximumTokens)
   }
-  let labels = records.map { recipe.labels.firstIndex(of: $0.label)! }
+  let targets = try records.map { record in
+    guard let target = recipe.target(record.label) else {
+      throw ServiceError(.badData, "a record's label is not what --labels declares")
+    }
+    return target
+  }
   do {
     let trainer = try BlockTrainer(
       encoder: model.encoder, recipe: recipe, layers: layers, frozenAdapters: frozen,
       initialAdapters: trained, head: initial?.head, seed: seed)
     let segment = TrainingSegment(
-      labels: labels,
+      targets: targets,
       activations: try model.encoder.activations(
         of: sequences, below: trainer.lowestLayer, adapters: frozen))
     let ids = records.map(\.id.bytes)
     let isSeeded = arguments.string("order") == "seeded"
     let steps = arguments.integer(ifGiven: "steps")
     let batchCount = (records.count + recipe.batchSize - 1) / recipe.batchSize
+    func order(_ epoch: Int) -> [RecordPosition] {
+      let positions =
+        isSeeded
+        ? EpochOrder.positions(of: ids, seed: seed, epoch: epoch) : Array(records.indices)
+      return positions.map { RecordPosition(segment: 0, index: $0) }
+    }
+    if recipe.headStart == .closedForm {
+      try trainer.observe(order(0), in: [segment])
+      trainer.startHead()
+    }
     let progress = console.progress(
       "training", total: steps ?? recipe.epochs * batchCount, unit: "steps")
     defer { progress.finish() }
     let block = try trainer.train(
-      on: [segment], stepCount: steps,
-      order: { epoch in
-        let positions =
-          isSeeded
-          ? EpochOrder.positions(of: ids, seed: seed, epoch: epoch) : Array(records.indices)
-        return positions.map { RecordPosition(segment: 0, index: $0) }
-      }, onStep: { (_: TrainingProgress) throws(Never) in progress.advance() })
+      on: [segment], stepCount: steps, order: order,
+      onStep: { (_: TrainingProgress) throws(Never) in progress.advance() })
     let output = arguments.string("output")
     let settings = frozen.isEmpty ? nil : initial
     guard settings.map({ $0.rank == recipe.rank }) ?? true else {

@@ -201,7 +201,8 @@ def write_slice_reference(reference):
 
 def read_recipe(data):
     reader = Reader(data)
-    if reader.text() != "lethe-recipe-1":
+    form = reader.text()
+    if form not in ("lethe-recipe-1", "lethe-recipe-2"):
         raise ProtocolError("a recipe of another format")
     recipe = {
         "labels": reader.sequence(reader.text), "targets": reader.sequence(reader.text),
@@ -211,6 +212,9 @@ def read_recipe(data):
         "weightDecay": reader.f64(), "maximumGradientNorm": reader.f64(),
         "maximumTokens": reader.u32(),
     }
+    if form == "lethe-recipe-2":
+        recipe["headStart"] = reader.text()
+        recipe["stageRateFactor"] = reader.f64()
     reader.finish()
     return recipe
 
@@ -292,6 +296,7 @@ def read_message(kind, head, content):
                 "artifacts": rest.sequence(rest.digest)}),
             "inputs": rest.sequence(lambda: {
                 "text": rest.text(), "textPair": rest.optional(rest.text)}),
+            "aggregation": rest.text(),
         }
     elif kind == 75:
         fields = {"head": read_head(reader)}
@@ -808,6 +813,7 @@ def self_test(path):
     check("records", fields["slice"]["records"], [b"\x01", b""])
     check("artifacts", fields["forget"]["artifacts"], [digest])
     check("inputs", [entry["textPair"] for entry in fields["predict"]["inputs"]], ["p", None])
+    check("aggregation", fields["predict"]["aggregation"], "vote")
 
     # The large artifact's frames follow from its formula.
     content = bytes(index % 251 for index in range((1 << 20) + 5))

@@ -222,6 +222,74 @@ struct Bench {
     #expect(!bench.coordinator.leases.isEmpty, "asking repairs under any policy")
   }
 
+  @Test("repairs stop once the hour's slices are read, go on later, and at once if asked for")
+  func budget() throws {
+    var run = Bench.run
+    run.repairPolicy = .eager
+    run.repairBudget = 60
+    var bench = try Bench(run: run, slices: Bench.slices)
+    bench.join(1)
+    bench.trainAll()
+    #expect(bench.trainedCount == 8, "a first training is no repair")
+    #expect(bench.coordinator.allowance.slicesLeft(at: bench.time) == 60)
+    func mask(_ record: Int) {
+      bench.handle(.deletionRequested(token: 1, Bench.wish([Bench.tag(0, 0, record)])))
+    }
+    // Slice 0 of shard 0: one block of two slices, one of one and one of two: five slices, at most.
+    var rounds = 0
+    mask(0)
+    while bench.finishLeases() > 0 { rounds += 1 }
+    #expect(bench.trainedCount == 8 && rounds == 3)
+    #expect(bench.coordinator.allowance.slicesLeft(at: bench.time) == 55)
+
+    var tight = try Bench(
+      run: {
+        run.repairBudget = 2
+        return run
+      }(), slices: Bench.slices)
+    tight.join(1)
+    tight.trainAll()
+    tight.handle(.deletionRequested(token: 1, Bench.wish([Bench.tag(0, 0, 0)])))
+    while tight.finishLeases() > 0 {}
+    #expect((5..<8).contains(tight.trainedCount))
+    let waiting = tight.coordinator.state.plan.allSlots.filter {
+      tight.coordinator.state.block(at: $0) == nil
+        && tight.coordinator.waitingReason(of: $0) == .repairBudget
+    }
+    #expect(!waiting.isEmpty)
+    tight.handle(.ticked, after: 30_000)
+    #expect(tight.coordinator.leases.isEmpty, "a minute's worth has to come together")
+    tight.handle(.ticked, after: 3_600_000)
+    // The worker has been silent for an hour; what counts is that there is work again.
+    tight.handle(.workRequested(WorkerID(1)))
+    #expect(!tight.coordinator.leases.isEmpty)
+
+    var asked = try Bench(run: run, slices: Bench.slices)
+    asked.join(1)
+    asked.trainAll()
+    asked.handle(.deletionRequested(token: 1, Bench.wish([Bench.tag(0, 0, 0)])))
+    asked.handle(.trainingRequested)
+    while asked.finishLeases() > 0 {}
+    #expect(asked.trainedCount == 8)
+  }
+
+  @Test("a run's options are read back, and one without any has the bytes it always had")
+  func options() throws {
+    var run = Bench.run
+    let plain = JournalEntry.created(run).encoded
+    run.options = ShapeOptions(
+      layersPerBlock: [1, 2], orders: [SliceSequence([1, 0]), SliceSequence([0, 1])],
+      sliceThresholds: [0.25])
+    run.repairBudget = 7
+    let entry = JournalEntry.created(run)
+    #expect(try JournalEntry(encoded: entry.encoded) == entry)
+    #expect(entry.encoded.starts(with: plain.dropLast(8)), "only the policy's byte differs")
+    #expect(entry.encoded.count > plain.count)
+    let state = try RunState(run)
+    #expect(try RunState(encoded: state.encoded).run == run)
+    #expect(state.plan.sequences[0].order == [1, 0])
+  }
+
   @Test(
     "a clock that was set back puts off no repair",
     arguments: [

@@ -6,7 +6,7 @@ import Unlearning
   static func read(_ text: String, skipsInvalid: Bool = false) throws(DatasetError)
     -> DatasetContents
   {
-    try DatasetReader(labels: ["yes", "no"], skipsInvalid: skipsInvalid).read(
+    try DatasetReader(labels: .classes(["yes", "no"]), skipsInvalid: skipsInvalid).read(
       Array(text.utf8), .csv)
   }
 

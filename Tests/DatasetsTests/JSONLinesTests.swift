@@ -8,7 +8,8 @@ import Unlearning
   static func read(_ text: String, skipsInvalid: Bool = false) throws(DatasetError)
     -> DatasetContents
   {
-    try DatasetReader(labels: labels, skipsInvalid: skipsInvalid).read(Array(text.utf8), .jsonLines)
+    try DatasetReader(labels: .classes(labels), skipsInvalid: skipsInvalid).read(
+      Array(text.utf8), .jsonLines)
   }
 
   static let good = #"{"id":"a","text":"x","label":"7"}"#
@@ -156,7 +157,7 @@ import Unlearning
   func bytes() throws {
     let lines = ["\u{e9}", "e\u{301}"].map { #"{"id":"\#($0)","text":"x","label":"7"}"# }
     #expect(try Self.read(lines.joined(separator: "\n")).training.count == 2)
-    let reader = DatasetReader(labels: ["e\u{301}"])
+    let reader = DatasetReader(labels: .classes(["e\u{301}"]))
     #expect(throws: DatasetError.self) {
       try reader.read(Array("{\"id\":1,\"text\":\"x\",\"label\":\"\u{e9}\"}".utf8), .jsonLines)
     }
@@ -183,7 +184,7 @@ import Unlearning
     let latin1 = Array(#"{"id":"a","text":"caf"#.utf8) + [0xe9] + Array(#"","label":"7"}"#.utf8)
     let problem = DatasetProblem(line: 1, kind: .notUTF8(atByte: 21))
     #expect(throws: DatasetError.malformed(first: [problem], totalCount: 1)) {
-      try DatasetReader(labels: nil).read(latin1, .jsonLines)
+      try DatasetReader(labels: .any).read(latin1, .jsonLines)
     }
   }
 

@@ -36,7 +36,7 @@ import Unlearning
     var random = SeededGenerator(seed: seed)
     let records = try (0..<50).map { try Self.record(&random, $0) }
     let lines = records.map { jsonLine($0) }
-    let found = try DatasetReader(labels: records.map(\.label)).read(
+    let found = try DatasetReader(labels: .classes(records.map(\.label))).read(
       Array(lines.joined()), .jsonLines)
     try #require(found.training == records)
     try #require(found.training.map(\.digest) == records.map(\.digest))
@@ -66,7 +66,7 @@ import Unlearning
       subject: try RecordID(String(repeating: "\\", count: 256)), text: text, textPair: text,
       label: String(repeating: "\u{2}", count: DatasetLimits.labelByteCount),
       deletionProbability: .leastNonzeroMagnitude)
-    let found = try DatasetReader(labels: nil).read(jsonLine(record), .jsonLines)
+    let found = try DatasetReader(labels: .any).read(jsonLine(record), .jsonLines)
     #expect(found.training == [record])
   }
 
@@ -87,7 +87,7 @@ import Unlearning
     let bytes = Array(text.utf8)
     for end in bytes.indices {
       for skips in [false, true] {
-        let reader = DatasetReader(labels: ["l"], skipsInvalid: skips)
+        let reader = DatasetReader(labels: .classes(["l"]), skipsInvalid: skips)
         let contents = try? reader.read(Array(bytes[..<end]), format)
         #expect((contents?.training.count ?? 0) <= 2)
       }
@@ -110,7 +110,7 @@ import Unlearning
           default: if bytes.count > 1 { bytes.remove(at: at) }
           }
         }
-        let reader = DatasetReader(labels: nil, skipsInvalid: seed.isMultiple(of: 2))
+        let reader = DatasetReader(labels: .any, skipsInvalid: seed.isMultiple(of: 2))
         do {
           let contents = try reader.read(bytes, format)
           #expect(!contents.training.isEmpty || !contents.evaluation.isEmpty)

@@ -133,7 +133,8 @@ COORDINATOR = [
     ("forget", 73, 1 << 63 | 1, u64(7), sequence([DIGEST])),
     ("predict", 74, 33, b"",
      sequence([u32(0) + u32(1) + sequence([DIGEST])])
-     + sequence([text("t") + optional(text("p")), text("u") + optional(None)])),
+     + sequence([text("t") + optional(text("p")), text("u") + optional(None)])
+     + text("vote")),
     ("head", 75, 0, u64(5) + DIGEST, None),
     ("heard", 76, 0, u64(5), None),
 ]

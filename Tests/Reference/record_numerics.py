@@ -29,6 +29,8 @@ TARGETS = ["query", "key", "value", "attention.output.dense", "intermediate.dens
 GOLDEN_TEXT = "This is an offline sentence embedding"
 STEPS, BATCH, RATE, HEAD_RATE, DECAY, CLIP, WARMUP = 5, 4, 1e-3, 1e-2, 0.01, 1.0, 0.2
 
+VALUES = [0.5, -1.25, 3.0, 0.0, 1.75, -0.5, 2.25, -2.0]  # what a regression is to answer
+
 RECORDS = [
     ("r0", "a small flowering plant of the northern hemisphere", None, "a"),
     ("r1", "Yes", None, "b"),
@@ -205,12 +207,12 @@ def write_tiny(folder):
 # MARK: model and batches
 
 
-def load_model(folder, rank, alpha, seed):
+def load_model(folder, rank, alpha, seed, outputs=len(LABELS)):
     bert = BertModel.from_pretrained(
         folder, add_pooling_layer=False, attn_implementation="eager", dtype=torch.float32
     )
     model = get_peft_model(
-        MeanPoolClassifier(bert, bert.config.hidden_size, len(LABELS)),
+        MeanPoolClassifier(bert, bert.config.hidden_size, outputs),
         LoraConfig(
             r=rank,
             lora_alpha=alpha,
@@ -260,6 +262,10 @@ def cross_entropy(model, encoded, labels):
     return torch.nn.functional.cross_entropy(model(**collate(encoded)), torch.tensor(labels))
 
 
+def squared_error(model, encoded, values):
+    return torch.nn.functional.mse_loss(model(**collate(encoded))[:, 0], torch.tensor(values))
+
+
 def gradients(model, encoded, labels, parameters):
     model.zero_grad(set_to_none=True)
     cross_entropy(model, encoded, labels).backward()
@@ -269,7 +275,7 @@ def gradients(model, encoded, labels, parameters):
 # MARK: training
 
 
-def train(model, encoded, labels, layers, clip, schedule):
+def train(model, encoded, labels, layers, clip, schedule, loss_of=cross_entropy):
     """Five AdamW steps; `layers` None trains every adapter. Returns losses and trained parameters."""
     parameters = trained(model)
     adapters, head = {}, {}
@@ -295,7 +301,7 @@ def train(model, encoded, labels, layers, clip, schedule):
     for step in range(STEPS):
         start = step * BATCH % len(encoded)
         optimizer.zero_grad(set_to_none=True)
-        loss = cross_entropy(model, encoded[start : start + BATCH], labels[start : start + BATCH])
+        loss = loss_of(model, encoded[start : start + BATCH], labels[start : start + BATCH])
         loss.backward()
         losses.append(loss.item())
         moved = {**adapters, **head}
@@ -327,6 +333,21 @@ def measure(fresh, encoded, labels, block_layers):
     result.update({"block." + key: value for key, value in final.items()})
     result.update({"blockgrad." + key: value for key, value in first.items()})
     return result
+
+
+def regression(fresh, encoded):
+    """A head of one row on VALUES: where it starts, the losses of all steps, the final tensors."""
+    start = {
+        "init." + key: parameter.detach().clone()
+        for key, parameter in trained(fresh()).items()
+        if "classifier" in key
+    }
+    losses, final, _ = train(fresh(), encoded, VALUES, None, CLIP, "linear", squared_error)
+    return {
+        **start,
+        "all.losses": torch.tensor(losses, dtype=torch.float32),
+        **{"all." + key: value for key, value in final.items()},
+    }
 
 
 def golden(folder, tokenizer):
@@ -412,6 +433,13 @@ def main():
         output / "expected.safetensors",
         metadata={"format": "pt"},
     )
+    if options.which == "tiny":
+        values = regression(lambda: load_model(folder, rank, alpha, seed, outputs=1), encoded)
+        save_file(
+            {key: value.contiguous() for key, value in values.items()},
+            output / "regression.safetensors",
+            metadata={"format": "pt"},
+        )
     if options.which == "minilm":
         (output / "golden.json").write_text(json.dumps(golden(folder, tokenizer)) + "\n")
 

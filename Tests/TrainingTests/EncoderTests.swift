@@ -105,7 +105,7 @@ struct EncoderTests {
     }
     var two = fixture.recipe
     two.labels = ["a", "b"]
-    #expect(throws: TrainingError.unknownLabel(2, labelCount: 2)) {
+    #expect(throws: TrainingError.unknownTarget(.label(2), labelCount: 2)) {
       try trainer(two).lossAndGradients(of: fixture.positions, in: [fitting])
     }
   }

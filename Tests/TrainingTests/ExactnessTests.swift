@@ -22,7 +22,7 @@ struct ExactnessTests {
     -> TrainingSegment
   {
     TrainingSegment(
-      labels: records.map { fixture.labels[$0] },
+      targets: records.map { .label(fixture.labels[$0]) },
       activations: try fixture.encoder.activations(
         of: records.map { fixture.sequences[$0] }, below: layer))
   }
@@ -38,7 +38,7 @@ struct ExactnessTests {
   static func order(_ segments: [TrainingSegment]) -> (Int) -> [RecordPosition] {
     { epoch in
       let positions = segments.indices.flatMap { segment in
-        segments[segment].labels.indices.map { RecordPosition(segment: segment, index: $0) }
+        segments[segment].targets.indices.map { RecordPosition(segment: segment, index: $0) }
       }
       return Array(positions[epoch...] + positions[..<epoch])
     }

@@ -10,7 +10,7 @@ struct Fixture: Sendable {
   let initial: PEFTAdapter
   let sequences: [TokenSequence]
   let labels: [Int]
-  let expected: SafetensorsFile
+  private(set) var expected: SafetensorsFile
   let folder: URL
 
   static let packageRoot = URL(filePath: #filePath)
@@ -49,6 +49,13 @@ struct Fixture: Sendable {
       let label = try JSON(parsing: Array(line.utf8))["label"]?.string
       return ["a", "b", "c"].firstIndex(of: label) ?? -1
     }
+  }
+
+  /// The same with the values of another recording.
+  func expecting(_ name: String) throws -> Fixture {
+    var fixture = self
+    fixture.expected = try SafetensorsFile(Data(contentsOf: folder.appending(path: name)))
+    return fixture
   }
 
   static let tiny = Result { try Fixture("tiny-bert") }
@@ -97,7 +104,7 @@ struct Fixture: Sendable {
 
   func segment(below layer: Int, adapters: [Adapter]) throws -> TrainingSegment {
     TrainingSegment(
-      labels: labels,
+      targets: labels.map(Target.label),
       activations: try encoder.activations(of: sequences, below: layer, adapters: adapters))
   }
 

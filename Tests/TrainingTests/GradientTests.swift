@@ -113,7 +113,7 @@ struct GradientTests {
     }
     let positions = sequences.indices.map { RecordPosition(segment: 0, index: $0) }
     let segment = TrainingSegment(
-      labels: sequences.indices.map { $0 % 3 },
+      targets: sequences.indices.map { .label($0 % 3) },
       activations: try fixture.encoder.activations(of: sequences, below: 1))
     func gradients(_ batch: [RecordPosition]) throws -> (loss: Double, values: [[Float]]) {
       let trainer = try BlockTrainer(

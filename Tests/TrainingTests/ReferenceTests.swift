@@ -95,3 +95,53 @@ struct ReferenceTests {
     }
   }
 }
+
+extension ReferenceTests {
+  @Test("a regression has PyTorch's losses and parameters")
+  func regression() throws {
+    let fixture = try Fixture.tiny.get().expecting("regression.safetensors")
+    func values(_ name: String) throws -> [Float] {
+      let tensor = try #require(fixture.expected.tensor(named: name))
+      return Array(try fixture.expected.floats(tensor))
+    }
+    let head = ClassifierHead(
+      weight: try values("init.base_model.model.classifier.weight"),
+      bias: try values("init.base_model.model.classifier.bias"))
+    var recipe = fixture.recipe
+    recipe.labels = ["value"]
+    recipe.maximumGradientNorm = 1
+    recipe.warmup = 0.2
+    let trainer = try BlockTrainer(
+      encoder: fixture.encoder, recipe: recipe, layers: Array(0..<fixture.encoder.layerCount),
+      initialAdapters: fixture.initial.adapters, head: head, seed: 0)
+    let segment = TrainingSegment(
+      targets: [0.5, -1.25, 3, 0, 1.75, -0.5, 2.25, -2].map(Target.value),
+      activations: try fixture.encoder.activations(of: fixture.sequences, below: 0))
+    let trained = try trainer.train(
+      on: [segment], stepCount: 5, order: { _ in fixture.positions }, onStep: { _ in })
+    #expect(
+      try fixture.relativeError(trained.losses.map { Float($0) }, "all.losses") <= 1e-4)
+    let parameters = try fixture.worstError((trained.adapters, trained.head), under: "all.")
+    #expect(parameters.error <= 1e-4, "\(parameters.name)")
+  }
+
+  @Test("classes and numbers are not mixed", arguments: [["a", "b", "c"], ["value"]])
+  func targets(labels: [String]) throws {
+    let fixture = try Fixture.tiny.get()
+    var recipe = fixture.recipe
+    recipe.labels = labels
+    #expect(recipe.target("1.5") == (labels.count == 1 ? .value(1.5) : nil))
+    #expect(
+      recipe.target("inf") == nil && recipe.target("b") == (labels.count == 1 ? nil : .label(1)))
+    let trainer = try BlockTrainer(
+      encoder: fixture.encoder, recipe: recipe, layers: [3], seed: 0)
+    let wrong: Target = labels.count == 1 ? .label(0) : .value(0)
+    let segment = TrainingSegment(
+      targets: fixture.labels.map { _ in wrong },
+      activations: try fixture.encoder.activations(of: fixture.sequences, below: 3))
+    #expect(throws: TrainingError.unknownTarget(wrong, labelCount: labels.count)) {
+      try trainer.train(
+        on: [segment], stepCount: 1, order: { _ in fixture.positions }, onStep: { _ in })
+    }
+  }
+}

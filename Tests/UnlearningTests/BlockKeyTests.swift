@@ -55,7 +55,7 @@ import Unlearning
       { $0.rankStabilized.toggle() }, { $0.epochs += 1 }, { $0.batchSize += 1 },
       { $0.learningRate *= 2 }, { $0.headLearningRate *= 2 }, { $0.schedule = .constant },
       { $0.warmup += 0.1 }, { $0.weightDecay += 0.1 }, { $0.maximumGradientNorm += 1 },
-      { $0.maximumTokens += 1 },
+      { $0.maximumTokens += 1 }, { $0.headStart = .closedForm }, { $0.stageRateFactor = 0.5 },
     ]
     var digests: Set<Digest> = [LineageDigest.recipe(recipe)]
     for change in changes {

@@ -164,3 +164,92 @@ import Unlearning
     #expect(found == shape.error, "\(shape.because)")
   }
 }
+
+@Suite("Shape options") struct ShapeOptionsTests {
+  static func plan(
+    _ options: ShapeOptions, slices: Int = 3, sequences: Int = 2, shards: Int = 2
+  ) throws(PlanError) -> RunPlan {
+    try RunPlan(
+      shardCount: shards, sliceCount: slices, sequenceCount: sequences, layerCount: 6,
+      stageData: .cumulative, options: options)
+  }
+
+  @Test(
+    "blocks have the sizes asked for, from the top",
+    arguments: [
+      ([2, 2, 2], [4..<6, 2..<4, 0..<2]), ([1, 2, 1], [5..<6, 3..<5, 2..<3]),
+      ([0, 6, 0], [6..<6, 0..<6, 0..<0]), ([0, 0, 0], [6..<6, 6..<6, 6..<6]),
+    ])
+  func sizes(counts: [Int], groups: [Range<Int>]) throws {
+    #expect(try Self.plan(ShapeOptions(layersPerBlock: counts)).layerGroups == groups)
+  }
+
+  @Test("as many slices as one likes, if their blocks have layers enough")
+  func manySlices() throws {
+    #expect(throws: PlanError.sliceCount(7, layerCount: 6)) {
+      try Self.plan(ShapeOptions(), slices: 7)
+    }
+    let options = ShapeOptions(layersPerBlock: [1, 1, 1, 1, 1, 1, 0])
+    #expect(try Self.plan(options, slices: 7).layerGroups.count == 7)
+  }
+
+  @Test(
+    "what does not fit is refused",
+    arguments: [
+      ShapeOptions(layersPerBlock: [3, 3]), ShapeOptions(layersPerBlock: [3, 3, 1]),
+      ShapeOptions(layersPerBlock: [3, -1, 1]),
+      ShapeOptions(layersPerBlock: [.max, 1, 1]),
+      ShapeOptions(orders: [SliceSequence([0, 1, 2])]),
+      ShapeOptions(orders: [SliceSequence([0, 1, 2]), SliceSequence([0, 1, 2])]),
+      ShapeOptions(orders: [SliceSequence([0, 1, 2]), SliceSequence([0, 1, 1])]),
+      ShapeOptions(sliceThresholds: [0.5]), ShapeOptions(sliceThresholds: [0.5, 0.5]),
+      ShapeOptions(sliceThresholds: [0.6, 0.5]), ShapeOptions(sliceThresholds: [0.5, .nan]),
+      ShapeOptions(sliceThresholds: [0.5, 1.5]),
+    ])
+  func refused(options: ShapeOptions) {
+    #expect(throws: PlanError.self) { try Self.plan(options) }
+  }
+
+  @Test("orders are those given")
+  func orders() throws {
+    let orders = [SliceSequence([2, 1, 0]), SliceSequence([0, 2, 1])]
+    let plan = try Self.plan(ShapeOptions(orders: orders))
+    #expect(plan.sequences == orders)
+    #expect(plan.slicesRead(by: BlockSlot(shard: 0, sequence: 0, stage: 2)) == [2, 1])
+  }
+
+  @Test("declared probabilities choose the slice, ids the shard and all else")
+  func thresholds() throws {
+    let plain = Partition(key: [1, 2, 3], plan: try Self.plan(ShapeOptions()))
+    let sorted = Partition(
+      key: [1, 2, 3], plan: try Self.plan(ShapeOptions(sliceThresholds: [0.1, 0.5])))
+    for index in 0..<50 {
+      let id = Array("\(index)".utf8)
+      let place = plain.location(ofRecordID: id, deletionProbability: nil)
+      #expect(sorted.location(ofRecordID: id, deletionProbability: nil) == place)
+      #expect(plain.location(ofRecordID: id, deletionProbability: 0.7) == place)
+      for (probability, slice) in [(0, 0), (0.09, 0), (0.1, 1), (0.49, 1), (0.5, 2), (1, 2)] {
+        #expect(
+          sorted.location(ofRecordID: id, deletionProbability: probability)
+            == SliceLocation(shard: place.shard, slice: slice))
+      }
+    }
+  }
+
+  @Test("a shape has the name it has in the literature")
+  func layouts() throws {
+    func layout(_ shards: Int, _ slices: Int, _ sequences: Int, _ layers: [Int]? = nil) throws
+      -> Layout
+    {
+      try Self.plan(
+        ShapeOptions(layersPerBlock: layers), slices: slices, sequences: sequences, shards: shards
+      ).layout
+    }
+    #expect(try layout(5, 3, 3) == .s3t)
+    #expect(try layout(5, 3, 1) == .sisa)
+    #expect(try layout(5, 1, 1) == .adapterPerShard)
+    #expect(try layout(1, 1, 1) == .full)
+    #expect(try layout(5, 1, 1, [0]) == .headOnly)
+    #expect(try layout(1, 3, 2, [0, 0, 0]) == .headOnly)
+  }
+}

@@ -200,7 +200,7 @@ import WireFormat
     #expect(conversation.toCoordinator.isEmpty)
     let answerByteCount = conversation.toWorker.count
     let text = String(repeating: "a", count: 16 << 20)
-    conversation.say(.predict([], [PredictionInput(text: text)]), request: 8)
+    conversation.say(.predict([], [PredictionInput(text: text)], .meanLogits), request: 8)
     #expect(conversation.toWorker.count == answerByteCount)
     conversation.say(.requestWork, request: 0)
     conversation.run()

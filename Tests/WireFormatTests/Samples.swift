@@ -37,7 +37,7 @@ enum Samples {
     .forget(throughDeletion: 7, artifacts: [digest]),
     .predict(
       [ServedPrefix(shard: 0, sequence: 1, artifacts: [digest])],
-      [PredictionInput(text: "t", textPair: "p"), PredictionInput(text: "u")]),
+      [PredictionInput(text: "t", textPair: "p"), PredictionInput(text: "u")], .vote),
   ]
 
   /// Byte i is i mod 251.

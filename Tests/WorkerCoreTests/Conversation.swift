@@ -64,7 +64,7 @@ struct Conversation {
   static func question(_ artifacts: [[UInt8]]) -> WireMessage {
     .predict(
       [ServedPrefix(shard: 0, sequence: 0, artifacts: artifacts.map { SHA256.hash($0) })],
-      [PredictionInput(text: "a small bird")])
+      [PredictionInput(text: "a small bird")], .meanLogits)
   }
 
   @discardableResult

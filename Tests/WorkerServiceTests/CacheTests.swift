@@ -27,9 +27,10 @@ import WorkerService
     let training: StageTraining
 
     /// - Parameter stageByteLimit: what a stage may hold at once.
-    init(byteLimit: Int, stageByteLimit: Int? = nil) throws {
+    init(byteLimit: Int, stageByteLimit: Int? = nil, headStart: HeadStart = .zero) throws {
       memory = RecordMemory(segmentByteLimit: byteLimit)
-      training = try Stage.training(epochs: 3, memory: memory, byteLimit: stageByteLimit)
+      training = try Stage.training(
+        epochs: 3, headStart: headStart, memory: memory, byteLimit: stageByteLimit)
     }
 
     /// - Parameter order: the slices of the sequence.
@@ -55,6 +56,17 @@ import WorkerService
         betweenStages()
       }
       return artifacts
+    }
+  }
+
+  @Test("a head starts in closed form from the same bits, whole and in windows")
+  func closedForm() throws {
+    let whole = try Chain(byteLimit: 1 << 30, headStart: .closedForm).train()
+    #expect(whole != (try Chain(byteLimit: 1 << 30).train()))
+    for stageByteLimit in [1, 5_000] {
+      #expect(
+        try Chain(byteLimit: 0, stageByteLimit: stageByteLimit, headStart: .closedForm).train()
+          == whole)
     }
   }
 

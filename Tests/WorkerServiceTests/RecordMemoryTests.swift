@@ -21,7 +21,7 @@ import WorkerService
     let model = try LoadedModel(folder: backbone)
     let tokens = model.tokens("a small bird", pair: nil, maximumTokens: 16)
     return TrainingSegment(
-      labels: [0], activations: try model.encoder.activations(of: [tokens], below: 1))
+      targets: [.label(0)], activations: try model.encoder.activations(of: [tokens], below: 1))
   }
 
   /// A member without adapters.

@@ -63,7 +63,7 @@ import WorkerService
           (
             .predict(
               [ServedPrefix(shard: 0, sequence: 0, artifacts: [digest])],
-              [PredictionInput(text: "a small bird")]), 77
+              [PredictionInput(text: "a small bird")], .meanLogits), 77
           ),
         ]
       case .predictions: [(.forget(throughDeletion: 4, artifacts: [digest]), 0)]

@@ -13,8 +13,9 @@ enum Stage {
     .deletingLastPathComponent().deletingLastPathComponent()
     .appendingPathComponent("Fixtures/tiny-bert/model").path
 
-  static func recipe(epochs: Int) -> TrainingRecipe {
-    TrainingRecipe(labels: ["a", "b"], rank: 2, epochs: epochs, batchSize: 4)
+  static func recipe(epochs: Int, headStart: HeadStart = .zero) -> TrainingRecipe {
+    TrainingRecipe(
+      labels: ["a", "b"], rank: 2, epochs: epochs, batchSize: 4, headStart: headStart)
   }
 
   static let records = ["a small bird", "two dogs ran", "the big tree", "it rained", "we ate"]
@@ -40,11 +41,12 @@ enum Stage {
   }
 
   static func training(
-    epochs: Int, memory: RecordMemory = RecordMemory(), byteLimit: Int? = nil
+    epochs: Int, headStart: HeadStart = .zero, memory: RecordMemory = RecordMemory(),
+    byteLimit: Int? = nil
   ) throws -> StageTraining {
     StageTraining(
-      model: try LoadedModel(folder: backbone), recipe: recipe(epochs: epochs), memory: memory,
-      byteLimit: byteLimit)
+      model: try LoadedModel(folder: backbone),
+      recipe: recipe(epochs: epochs, headStart: headStart), memory: memory, byteLimit: byteLimit)
   }
 
   /// The stage in one go, or from a checkpoint on.

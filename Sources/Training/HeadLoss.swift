@@ -1,9 +1,9 @@
 internal import Numerics
 
-/// Mean pooling, the classifier head and cross-entropy, forward and backward.
+/// The head on pooled records and its loss, forward and backward.
 ///
 /// Small sums in own loops of fixed order; losses in double precision.
-struct Classification {
+struct HeadLoss {
   let labelCount: Int
   let width: Int
   /// (records, width) of the batch, or of its part that is worked on.
@@ -23,30 +23,46 @@ struct Classification {
   /// The losses of the pooled records, added up and multiplied with `share`; adds to the head's
   /// gradients and leaves those of the logits.
   func loss(
-    _ labels: [Int], share: Double, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>,
+    _ targets: [Target], share: Double, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>,
     weightGradient: UnsafeMutablePointer<Float>, biasGradient: UnsafeMutablePointer<Float>
   ) -> Double {
     var total = 0.0
-    for (record, label) in labels.enumerated() {
+    for (record, target) in targets.enumerated() {
       let mean = pooled.pointer + record * width
       let row = logits.pointer + record * labelCount
-      var highest = -Double.infinity
       for index in 0..<labelCount {
         row[index] = Kernels.dot(mean, weight + index * width, count: width) + bias[index]
-        highest = max(highest, Double(row[index]))
       }
-      var sum = 0.0
-      for index in 0..<labelCount { sum += Elementary.exp(Double(row[index]) - highest) }
-      guard sum > 0, sum.isFinite else { return .nan }
-      total += Elementary.log(sum) + highest - Double(row[label])
+      switch target {
+      case .label(let label): total += crossEntropy(row, label, share: share)
+      case .value(let value):
+        let error = Double(row[0]) - value
+        total += error * error
+        row[0] = Float(2 * error * share)
+      }
       for index in 0..<labelCount {
-        let probability = Elementary.exp(Double(row[index]) - highest) / sum
-        row[index] = Float((probability - (index == label ? 1 : 0)) * share)
         Kernels.addScaled(weightGradient + index * width, mean, factor: row[index], count: width)
         biasGradient[index] += row[index]
       }
     }
     return total * share
+  }
+
+  /// Turns a row of logits into their gradient; no number if they are none.
+  private func crossEntropy(_ row: UnsafeMutablePointer<Float>, _ label: Int, share: Double)
+    -> Double
+  {
+    var highest = -Double.infinity
+    for index in 0..<labelCount { highest = max(highest, Double(row[index])) }
+    var sum = 0.0
+    for index in 0..<labelCount { sum += Elementary.exp(Double(row[index]) - highest) }
+    guard sum > 0, sum.isFinite else { return .nan }
+    let loss = Elementary.log(sum) + highest - Double(row[label])
+    for index in 0..<labelCount {
+      let probability = Elementary.exp(Double(row[index]) - highest) / sum
+      row[index] = Float((probability - (index == label ? 1 : 0)) * share)
+    }
+    return loss
   }
 
   /// The gradient of every token's last hidden state: its record's, shared equally.
