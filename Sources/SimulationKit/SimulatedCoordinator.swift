@@ -28,6 +28,8 @@ final class SimulatedCoordinator {
   private var accepted: [SimulatedNetwork.Connection] = []
   private var lastWorkerNumber: UInt64 = 0
   private var shownSize: UInt64 = 0
+  /// The ledger as the disk has it: what anyone may be told of.
+  private var durableHead = LedgerHead(size: 0, root: SHA256.hash([]))
   private(set) var keys: [KeyID: PeerKey] = [:]
 
   init(_ scenario: Scenario) {
@@ -115,6 +117,7 @@ final class SimulatedCoordinator {
       disk.removeCheckpoints { found[$0] != $1 }
       core = Coordinator(
         state, records: records, auditShare: scenario.auditShare, checkpoints: found)
+      durableHead = core.state.ledger.head
       isUp = true
       world.note("coordinator starts with \(payloads.count) entries")
       post(.started)
@@ -170,6 +173,7 @@ final class SimulatedCoordinator {
         guard life == self.life else { return }
         disk.sync(1)
         isSyncing = false
+        durableHead = core.state.ledger.head
         perform(step.effects)
         turn()
       }
@@ -252,7 +256,7 @@ final class SimulatedCoordinator {
     let id = WorkerID(lastWorkerNumber)
     connection.id = id
     connections[id] = connection
-    send(.welcome(scenario.run.recipe, core.state.ledger.head), to: id)
+    send(.welcome(scenario.run.recipe, durableHead), to: id)
     post(.workerJoined(id, introduction))
   }
 
@@ -280,10 +284,9 @@ final class SimulatedCoordinator {
 
   /// Tells every worker once the ledger has grown.
   private func showHead() {
-    let head = core.state.ledger.head
-    guard !isSyncing, head.size > shownSize else { return }
-    shownSize = head.size
-    for id in connections.keys.sorted() { send(.head(head), to: id) }
+    guard durableHead.size > shownSize else { return }
+    shownSize = durableHead.size
+    for id in connections.keys.sorted() { send(.head(durableHead), to: id) }
   }
 
   /// What answers now, as the service finds it: from reports that are kept.
