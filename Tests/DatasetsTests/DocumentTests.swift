@@ -27,6 +27,7 @@ import Testing
     problem(.split, .unknownSplit),
     problem(.label, .unknownLabel(suggestion: "positive")),
     problem(.label, .unknownLabel(suggestion: nil)),
+    problem(.label, .notANumber),
     problem(.id, .duplicateID(firstLine: 1)),
   ]
 
