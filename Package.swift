@@ -66,7 +66,8 @@ let package = Package(
       swiftSettings: vectorised),
 
     .target(
-      name: "Evaluation", dependencies: ["Numerics", "Unlearning"], swiftSettings: strict),
+      name: "Evaluation", dependencies: ["Numerics", "Unlearning", "Hashing"],
+      swiftSettings: strict),
 
     // Shell: performs what the core decides; only SystemIO touches the kernel.
     .systemLibrary(name: "CSystem"),
@@ -151,7 +152,8 @@ let package = Package(
       name: "ForecastTests", dependencies: ["Forecast", "CoordinatorCore", "Unlearning"],
       swiftSettings: strict),
     .testTarget(
-      name: "EvaluationTests", dependencies: ["Evaluation", "Unlearning"], swiftSettings: strict),
+      name: "EvaluationTests", dependencies: ["Evaluation", "Forecast", "Unlearning"],
+      swiftSettings: strict),
     .testTarget(
       name: "CoordinatorCoreTests",
       dependencies: ["CoordinatorCore", "Ledger", "Unlearning", "Hashing"], swiftSettings: strict),
@@ -188,7 +190,7 @@ let package = Package(
       name: "EndToEndTests",
       dependencies: [
         "CoordinatorAPI", "CoordinatorCore", "WireFormat", "ServiceSupport", "SystemIO",
-        "Unlearning", "Hashing", "Datasets",
+        "Unlearning", "Hashing", "Datasets", "Evaluation",
       ],
       swiftSettings: strict),
     .testTarget(

@@ -263,7 +263,7 @@ extension RunFile {
   /// How shards' answers become one.
   package func aggregation() throws(RunFileError) -> Aggregation {
     let rule = coordinator.aggregation ?? .meanLogits
-    guard rule == .meanLogits || labels.count > 1 else {
+    guard rule.averagesNumbers || labels.count > 1 else {
       throw RunFileError(
         "coordinator.aggregation is \(rule.rawValue), but the run's only label names a number",
         try: "take it out: numbers are averaged")

@@ -1,25 +1,48 @@
 internal import Numerics
 package import Unlearning
 
+/// What one shard says of a text.
+package struct ShardAnswer: Equatable, Sendable {
+  /// Blocks of the prefix that answered.
+  package let depth: Int
+  /// One per label.
+  package let logits: [Double]
+
+  package init(depth: Int, logits: [Double]) {
+    self.depth = depth
+    self.logits = logits
+  }
+}
+
 extension Aggregation {
   /// One score per label; the highest, and of equals the first, is the answer.
   ///
   /// - `meanLogits`: the mean of the logits.
   /// - `meanProbability`: the logarithm of the mean probability, so that scores are logits again.
-  /// - `vote`: how many rows choose the label, plus its mean probability, which settles ties.
+  /// - `vote`: how many shards choose the label, plus its mean probability, which settles ties.
+  /// - `depthWeighted`: the mean of the logits, a shard counting as often as it has blocks.
   ///
-  /// - Parameter rows: logits, one row per shard that answers, at least one; added in their order.
-  package func scores(of rows: [[Double]]) -> [Double] {
+  /// - Parameter answers: of the shards that serve, at least one; added in their order.
+  package func scores(of answers: [ShardAnswer]) -> [Double] {
     switch self {
-    case .meanLogits: return Self.mean(rows)
+    case .meanLogits: return Self.mean(answers.map(\.logits))
     case .meanProbability:
-      return Self.mean(rows.map(Softmax.probabilities)).map {
+      return Self.mean(answers.map { Softmax.probabilities($0.logits) }).map {
         Elementary.log(max($0, .leastNormalMagnitude))
       }
     case .vote:
-      var scores = Self.mean(rows.map(Softmax.probabilities))
-      for row in rows { scores[Self.answer(row)] += 1 }
+      var scores = Self.mean(answers.map { Softmax.probabilities($0.logits) })
+      for answer in answers { scores[Self.answer(answer.logits)] += 1 }
       return scores
+    case .depthWeighted:
+      let whole = Double(answers.reduce(0) { $0 + $1.depth })
+      var sums = [Double](repeating: 0, count: answers[0].logits.count)
+      for answer in answers {
+        for (label, logit) in answer.logits.enumerated() {
+          sums[label] += Double(answer.depth) / whole * logit
+        }
+      }
+      return sums
     }
   }
 

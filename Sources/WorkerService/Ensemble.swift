@@ -35,7 +35,10 @@ struct Ensemble: Sendable {
     let logits = try model.encoder.logits(of: sequences, members: members, memory: workplace)
     return inputs.indices.map { text in
       ShardedPrediction(
-        logits: task.aggregation.scores(of: logits.map { $0[text].map(Double.init) }))
+        logits: task.aggregation.scores(
+          of: zip(view, logits).map { prefix, rows in
+            ShardAnswer(depth: prefix.artifacts.count, logits: rows[text].map(Double.init))
+          }))
     }
   }
 

@@ -212,7 +212,7 @@ struct RunFileText {
         directory: \(quote(name + ".lethe")),
         workers: "127.0.0.1:0", // port 0: the system chooses, endpoint.json tells
         http: "127.0.0.1:0",
-        aggregation: "mean-logits", // of the shards' answers; also mean-probability, vote
+        aggregation: "mean-logits", // or mean-probability, vote, depth-weighted
         deadline: "gdpr", // by when deletions are finished; also "ccpa" or "days:N"
         // maximumWorkers: 1024, // connections of workers at a time
         auditShare: 0, // share of blocks that idle workers train again to compare bits

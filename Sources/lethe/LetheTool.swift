@@ -15,7 +15,8 @@ let letheTool = CommandLineTool(
     initCommand, upCommand, coordinatorCommand, workerCommand, keyCommand, trainCommand,
     statusCommand, deleteCommand, deletionsCommand, receiptCommand, ledgerCommand, lineageCommand,
     whyCommand,
-    predictCommand, exportCommand, verifyCommand, backupCommand, restoreCommand, journalCommand,
+    predictCommand, evaluateCommand, exportCommand, verifyCommand, backupCommand, restoreCommand,
+    journalCommand,
     trainBlockCommand, benchCommand, simulateCommand, demoCommand,
   ],
   explain: explain)

@@ -1,4 +1,5 @@
 import CoordinatorAPI
+import Evaluation
 import Foundation
 import Testing
 
@@ -111,6 +112,13 @@ import Testing
     let item = try Self.predict(run).predictions[0]
     #expect(item.logits.count == 1 && Double(item.label) == item.logits[0])
     #expect((-2...3).contains(item.logits[0]))
+    let data = run.folder.appendingPathComponent("records.jsonl").path
+    let report: EvaluationReport = try Lethe.json([
+      "evaluate", "--run", run.runFile, "--data", data, "--trials", "2",
+    ])
+    let deviation = try #require(report.ensembles[0].served.deviation)
+    #expect(deviation.meanSquaredError > 0 && deviation.determination < 1)
+    #expect(report.ensembles[0].served.quality == nil)
     let vote = try Lethe.run([
       "predict", "--run", run.runFile, "--text", "x", "--aggregation", "vote",
     ])
