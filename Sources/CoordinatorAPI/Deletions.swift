@@ -3,6 +3,8 @@ package struct DeletionRequest: Codable, Sendable {
   package var ids: [String]
   /// All records of this person, besides those in `ids`.
   package var subject: String?
+  /// All records with this label, besides those in `ids`; with a subject those of both.
+  package var label: String?
   /// Also every other record with exactly the same payload.
   package var duplicates: Bool?
   /// Go ahead only if the plan still has this fingerprint.
@@ -13,11 +15,12 @@ package struct DeletionRequest: Codable, Sendable {
   package var deadline: String?
 
   package init(
-    ids: [String], subject: String? = nil, duplicates: Bool? = nil, expectedPlan: String? = nil,
-    idempotencyKey: String? = nil, deadline: String? = nil
+    ids: [String], subject: String? = nil, label: String? = nil, duplicates: Bool? = nil,
+    expectedPlan: String? = nil, idempotencyKey: String? = nil, deadline: String? = nil
   ) {
     self.ids = ids
     self.subject = subject
+    self.label = label
     self.duplicates = duplicates
     self.expectedPlan = expectedPlan
     self.idempotencyKey = idempotencyKey
@@ -60,7 +63,31 @@ package struct DeletionResponse: Codable, Sendable {
     }
   }
 
+  /// How good answers were at some point; `lethe delete --measure` adds it.
+  package struct Measurement: Codable, Sendable {
+    /// `before`, or a state of the deletion.
+    package var state: String
+    package var texts: Int
+    /// `nil` where no shard answers, and for numbers.
+    package var accuracy: Double?
+    package var loss: Double?
+    /// Only for numbers.
+    package var squaredError: Double?
+
+    package init(
+      state: String, texts: Int, accuracy: Double? = nil, loss: Double? = nil,
+      squaredError: Double? = nil
+    ) {
+      self.state = state
+      self.texts = texts
+      self.accuracy = accuracy
+      self.loss = loss
+      self.squaredError = squaredError
+    }
+  }
+
   package var requests: [Item]
+  package var measured: [Measurement]?
 
   package init(requests: [Item]) {
     self.requests = requests

@@ -114,10 +114,15 @@ extension CoordinatorService {
   /// The ids a request names, by themselves, by their subject, or as duplicates of the others.
   private func select(_ request: CoordinatorAPI.DeletionRequest) throws -> Selection {
     var selection = Selection(texts: request.ids, ids: request.ids.map { try? RecordID($0) })
-    if let text = request.subject {
+    let subject = try request.subject.map { text in
       guard let subject = try? RecordID(text) else {
         throw APIFailure(400, "the subject is empty, too long or holds control characters")
       }
+      return subject
+    }
+    if let label = request.label {
+      try add(labelled: label, subject, to: &selection)
+    } else if let subject {
       let tag = directory.subjectTag(subject)
       let tags = loop.inspect { $0.records.tags(ofSubject: tag) }
       try add(tags, to: &selection) { $0.subject == subject }
@@ -136,14 +141,44 @@ extension CoordinatorService {
       try add(tags.0.subtracting(named), to: &selection) { payloads.contains($0.payloadDigest) }
     }
     guard !selection.ids.isEmpty else {
-      throw request.subject == nil
+      let condition = [
+        request.label.map { _ in "label" }, request.subject.map { _ in "subject" },
+      ].compactMap { $0 }.joined(separator: " and ")
+      throw condition.isEmpty
         ? APIFailure(400, "no id was given")
-        : APIFailure(404, "no live record has this subject")
+        : APIFailure(404, "no live record has this \(condition)")
     }
     guard selection.ids.count <= Self.maximumIDCount else {
       throw APIFailure(413, "more than \(Self.maximumIDCount) ids", try: "send them in parts")
     }
     return selection
+  }
+
+  /// No index knows labels: every slice is read.
+  private func add(labelled label: String, _ subject: RecordID?, to selection: inout Selection)
+    throws
+  {
+    let known = Set(selection.ids.compactMap { $0 })
+    var found: [RecordID] = []
+    let plan = loop.inspect { $0.state.plan }
+    for shard in 0..<plan.shardCount {
+      for slice in 0..<plan.sliceCount {
+        let location = SliceLocation(shard: shard, slice: slice)
+        let records = try directory.liveRecords(location, table) {
+          loop.inspect { $0.records.presence(of: location) }
+        }
+        for record in records
+        where record.label.utf8.elementsEqual(label.utf8) && !known.contains(record.id)
+          && subject.map({ $0 == record.subject }) ?? true
+        {
+          found.append(record.id)
+        }
+      }
+    }
+    for id in found.sorted() {
+      selection.texts.append(id.text)
+      selection.ids.append(id)
+    }
   }
 
   private func add(

@@ -1,11 +1,15 @@
 import CommandLineKit
 import CoordinatorAPI
+import Datasets
+import Evaluation
 import Foundation
 import ServiceSupport
 import SystemIO
+import Training
+import Unlearning
 
 let deleteCommand = Command(
-  name: "delete", summary: "delete records by id, by person, or with their duplicates",
+  name: "delete", summary: "delete records by id, person or label, or with their duplicates",
   discussion: """
     Answers once the deletion is on disk, twice, and no served block depends on the records. Every \
     id has its own outcome; unknown ids change nothing, and an id deleted before is a duplicate. \
@@ -16,6 +20,18 @@ let deleteCommand = Command(
   options: CoordinatorClient.options + [
     CommandOption("from", .path, placeholder: "FILE", help: "File with one id a line; - is stdin."),
     CommandOption("subject", .text, placeholder: "S", help: "All live records of this person."),
+    CommandOption(
+      "where", .text, placeholder: "CONDITION", repeats: true,
+      help: """
+        All live records that label=TEXT and subject=TEXT hold for, each at most once; or the \
+        records of a file, .jsonl or .csv, as of a batch that turned out to be poisoned.
+        """),
+    CommandOption(
+      "measure", .path, placeholder: "FILE",
+      help: """
+        Texts with labels: how good the answers to them are before, and in the state that --wait \
+        names. Needs a worker that serves.
+        """),
     CommandOption(
       "duplicates", .flag, help: "Also records under other ids with exactly the same payload."),
     CommandOption(
@@ -41,6 +57,9 @@ let deleteCommand = Command(
     Example("lethe delete --subject jane --dry-run", "What forgetting a person would take."),
     Example(
       "lethe delete --from ids.txt --wait certified", "Many, until their receipts are final."),
+    Example(
+      "lethe delete --where batch.jsonl --measure test.jsonl --wait repaired",
+      "A poisoned batch, and what it did to the answers."),
   ], exitCodes: [.changesPlanned, .badData, .unavailable, .tryLater]
 ) { arguments, console in
   var request = DeletionRequest(
@@ -48,14 +67,15 @@ let deleteCommand = Command(
     duplicates: arguments.flag("duplicates") ? true : nil,
     idempotencyKey: arguments.string(ifGiven: "idempotency-key"),
     deadline: arguments.string(ifGiven: "deadline"))
+  try add(arguments.strings("where"), to: &request)
   if let path = arguments.string(ifGiven: "plan") {
     let plan = try readPlan(path)
     request.ids = plan.ids + plan.unknown
     request.expectedPlan = plan.fingerprint
   }
-  guard !request.ids.isEmpty || request.subject != nil else {
+  guard !request.ids.isEmpty || request.subject != nil || request.label != nil else {
     throw UserFacingError.usage(
-      "no id was given", try: "lethe delete ID, --from FILE, or --subject S")
+      "no id was given", try: "lethe delete ID, --from FILE, --subject S, or --where label=TEXT")
   }
   let client = try CoordinatorClient(arguments)
   if arguments.flag("dry-run") {
@@ -63,8 +83,14 @@ let deleteCommand = Command(
     try show(plan, arguments, console, text: planText)
     return plan.ids.isEmpty ? .ok : .changesPlanned
   }
+  let yardstick = try arguments.string(ifGiven: "measure").map { try Yardstick($0, client) }
+  let before = try yardstick?.measure("before")
   var response: DeletionResponse = try client.post("/v1/deletions", request)
-  try waitFor(arguments.string("wait"), &response, client, arguments.number("timeout"))
+  let state = arguments.string("wait")
+  try waitFor(state, &response, client, arguments.number("timeout"))
+  if let yardstick, let before {
+    response.measured = [before, try yardstick.measure(state)]
+  }
   try show(response, arguments, console, text: responseText)
   let isRefused = response.requests.contains { $0.outcome == .unknown || $0.outcome == .invalid }
   return isRefused ? .badData : .ok
@@ -123,7 +149,89 @@ private func responseText(_ response: DeletionResponse) -> String {
       item.duplicatesElsewhere.map(String.init) ?? "-", String(item.due?.prefix(10) ?? "-"),
     ])
   }
+  guard let measured = response.measured else { return table.text }
+  return "\(table.text)\n\n\(measuredText(measured))"
+}
+
+private func measuredText(_ measured: [DeletionResponse.Measurement]) -> String {
+  func text(_ number: Double?) -> String { number.map { Humanized.fixed($0, digits: 4) } ?? "-" }
+  let isRegression = measured.contains { $0.squaredError != nil }
+  var table = TextTable(
+    [.left("state"), .right("texts")]
+      + (isRegression ? [.right("squared error")] : [.right("accuracy"), .right("loss")]))
+  for item in measured {
+    table.append(
+      [item.state, "\(item.texts)"]
+        + (isRegression
+          ? [text(item.squaredError)] : [text(item.accuracy), text(item.loss)]))
+  }
   return table.text
+}
+
+/// Texts whose answers are known, to see what a deletion does to the coordinator's.
+private struct Yardstick {
+  private let items: [PredictionRequest.Item]
+  private let targets: [Target]
+  private let client: CoordinatorClient
+
+  init(_ path: String, _ client: CoordinatorClient) throws {
+    let recipe: RecipeDescription = try client.get("/v1/recipe")
+    let contents = try readDatasetContents(path, labels: recipe.labels)
+    let records =
+      contents.evaluation.isEmpty ? contents.training : contents.evaluation.map(\.record)
+    guard !records.isEmpty else {
+      throw ServiceError(.badData, "\(path) holds no record", try: "name one with texts and labels")
+    }
+    items = records.map { PredictionRequest.Item(text: $0.text, textPair: $0.textPair) }
+    targets = records.map { record in
+      recipe.labels.count == 1
+        ? .value(Double(record.label) ?? .nan)
+        : .label(recipe.labels.firstIndex(of: record.label) ?? 0)
+    }
+    self.client = client
+  }
+
+  /// Nothing is measured where no shard answers: that is a result too.
+  func measure(_ state: String) throws -> DeletionResponse.Measurement {
+    let status: RunStatus = try client.get("/v1/status")
+    guard status.shards.contains(where: { $0.depth > 0 }) else {
+      return DeletionResponse.Measurement(state: state, texts: items.count)
+    }
+    let response = try predict(items, client)
+    let scores = response.predictions.map(\.logits)
+    let rule = response.aggregation.flatMap(Aggregation.init) ?? .meanLogits
+    let values: [Double] = targets.compactMap {
+      if case .value(let value) = $0 { value } else { nil }
+    }
+    guard values.isEmpty else {
+      return DeletionResponse.Measurement(
+        state: state, texts: items.count,
+        squaredError: Deviation(scores, values: values).meanSquaredError)
+    }
+    let labels: [Int] = targets.compactMap { if case .label(let label) = $0 { label } else { nil } }
+    let quality = Quality(scores, labels: labels, by: rule)
+    return DeletionResponse.Measurement(
+      state: state, texts: items.count, accuracy: quality.accuracy, loss: quality.loss)
+  }
+}
+
+/// Adds what the conditions of `--where` ask for.
+private func add(_ conditions: [String], to request: inout DeletionRequest) throws {
+  func once(_ value: String?, _ name: String) throws {
+    guard value == nil else { throw UserFacingError.usage("\(name) is given twice") }
+  }
+  for condition in conditions {
+    if condition.hasPrefix("label=") {
+      try once(request.label, "--where label=")
+      request.label = String(condition.dropFirst("label=".count))
+    } else if condition.hasPrefix("subject=") {
+      try once(request.subject, "--subject")
+      request.subject = String(condition.dropFirst("subject=".count))
+    } else {
+      let contents = try readDatasetContents(condition, labels: nil)
+      request.ids += (contents.training + contents.evaluation.map(\.record)).map(\.id.text)
+    }
+  }
 }
 
 private func waitFor(

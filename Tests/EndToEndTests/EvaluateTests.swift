@@ -83,4 +83,42 @@ import Testing
     let refused = try Lethe.run(["evaluate", "--run", run.runFile, "--data", strange])
     #expect(refused.status == 65, "\(refused.errors)")
   }
+
+  @Test("a poisoned batch goes by label, person or file, and its effect is measured")
+  func poison() throws {
+    // Every third record is also in the batch of a person who calls everything "c".
+    let poison = TestRun.records.enumerated().filter { $0.offset % 3 == 0 }.map { index, record in
+      #"{"id":"p\#(index)","text":"\#(record.text)","label":"c","subject":"mallory"}"# + "\n"
+    }
+    let honest = #"{"id":"h","text":"green stone","label":"b","subject":"mallory"}"# + "\n"
+    let run = try Self.trained(TestRun.jsonLines() + honest + poison.joined())
+    let clean = try Self.write(TestRun.jsonLines(), "clean.jsonl", run)
+    func delete(_ options: String...) throws -> DeletionResponse {
+      try Lethe.json(
+        ["delete", "--run", run.runFile, "--timeout", TestRun.timeout] + options)
+    }
+
+    let dry: DeletionPlanReport = try Lethe.json(
+      ["delete", "--run", run.runFile, "--dry-run", "--where", "label=c"], status: 2)
+    #expect(dry.ids.count == 40)
+    let both = try delete(
+      "--where", "label=c", "--where", "subject=mallory", "--measure", clean, "--wait", "repaired")
+    #expect(both.requests.map(\.id) == (0..<20).map { "p\(3 * $0)" }.sorted())
+    let measured = try #require(both.measured)
+    #expect(measured.map(\.state) == ["before", "repaired"])
+    #expect(measured.map(\.texts) == [60, 60])
+    let (before, after) = (try #require(measured[0].loss), try #require(measured[1].loss))
+    #expect(after < before, "answers to the clean texts are better without the batch")
+    let report = try Self.evaluate(run, ["--data", clean])
+    #expect(report.ensembles[0].served.quality?.loss == after)
+
+    let batch = try Self.write(honest, "batch.jsonl", run)
+    #expect(try delete("--where", batch).requests.map(\.outcome) == [.accepted])
+    let none = try Lethe.run(["delete", "--run", run.runFile, "--where", "label=nobody"])
+    #expect(none.status == 65 && none.errors.contains("no live record has this label"))
+    let twice = try Lethe.run([
+      "delete", "--run", run.runFile, "--subject", "x", "--where", "subject=y",
+    ])
+    #expect(twice.status == 64)
+  }
 }

@@ -53,9 +53,9 @@ enum Lethe {
       errors: String(decoding: try Data(contentsOf: errors), as: UTF8.self))
   }
 
-  static func json<Value: Decodable>(_ arguments: [String]) throws -> Value {
+  static func json<Value: Decodable>(_ arguments: [String], status: Int32 = 0) throws -> Value {
     let output = try run(arguments + ["--format", "json"])
-    try #require(output.status == 0, "\(arguments): \(output.errors)")
+    try #require(output.status == status, "\(arguments): \(output.errors)")
     return try JSONDecoder().decode(Value.self, from: Data(output.text.utf8))
   }
 
