@@ -66,6 +66,8 @@ let package = Package(
       swiftSettings: vectorised),
 
     .target(
+      name: "Reporting", dependencies: ["CommandLineKit"], swiftSettings: strict),
+    .target(
       name: "Evaluation", dependencies: ["Numerics", "Unlearning", "Hashing"],
       swiftSettings: strict),
 
@@ -112,7 +114,8 @@ let package = Package(
         "CommandLineKit", "CoordinatorAPI", "CoordinatorService", "WorkerService", "WorkerCore",
         "Training", "Numerics", "ModelFormats", "Tokenization", "Datasets", "HTTP",
         "ServiceSupport", "Receipts", "Ledger", "Storage", "JournalFormat", "WireFormat",
-        "CoordinatorCore", "Forecast", "Evaluation", "Unlearning", "Hashing", "SystemIO",
+        "CoordinatorCore", "Forecast", "Evaluation", "Reporting", "Unlearning", "Hashing",
+        "SystemIO",
       ],
       swiftSettings: strict),
 
@@ -151,6 +154,8 @@ let package = Package(
     .testTarget(
       name: "ForecastTests", dependencies: ["Forecast", "CoordinatorCore", "Unlearning"],
       swiftSettings: strict),
+    .testTarget(
+      name: "ReportingTests", dependencies: ["Reporting"], swiftSettings: strict),
     .testTarget(
       name: "EvaluationTests", dependencies: ["Evaluation", "Forecast", "Unlearning"],
       swiftSettings: strict),

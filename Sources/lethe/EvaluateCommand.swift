@@ -19,7 +19,25 @@ let evaluateCommand = Command(
   options: [
     CommandOption(
       "run", .path, placeholder: "FILE", default: "lethe.json5", environment: "LETHE_RUN",
-      help: "The run file. Its coordinator has to run, on this machine."),
+      help: "The run file. Its coordinator has to run, on this machine.")
+  ] + Evaluator.options,
+  examples: [
+    Example("lethe evaluate", "The texts that the run's data marks as split test."),
+    Example(
+      "lethe evaluate --members deleted.jsonl --compare fresh.json5",
+      "Whether deleted records show, against a run that never saw them."),
+  ], exitCodes: [.badData, .unavailable]
+) { arguments, console in
+  try pinNumerics()
+  let report = try Evaluator(runFile: arguments.string("run"), arguments, console).report()
+  try show(report, arguments, console, text: text)
+  return .ok
+}
+
+/// Works an evaluation out.
+struct Evaluator {
+  /// Of every verb that evaluates.
+  static let options = [
     CommandOption(
       "data", .path, placeholder: "FILE", repeats: true,
       help: "Texts to evaluate on; default: what the run's data marks as split test."),
@@ -41,22 +59,8 @@ let evaluateCommand = Command(
         With --members: the run file of another run, such as a fresh one without the records that \
         were deleted. Says the same of it, and whether all logits are the same bits.
         """),
-  ],
-  examples: [
-    Example("lethe evaluate", "The texts that the run's data marks as split test."),
-    Example(
-      "lethe evaluate --members deleted.jsonl --compare fresh.json5",
-      "Whether deleted records show, against a run that never saw them."),
-  ], exitCodes: [.badData, .unavailable]
-) { arguments, console in
-  try pinNumerics()
-  let evaluator = try Evaluator(arguments, console)
-  try show(try evaluator.report(), arguments, console, text: text)
-  return .ok
-}
+  ]
 
-/// Works a report out.
-private struct Evaluator {
   private let subject: EvaluationSubject
   private let texts: [Record]
   private let targets: [Target]
@@ -65,9 +69,9 @@ private struct Evaluator {
   private let arguments: ParsedArguments
   private let console: Console
 
-  init(_ arguments: ParsedArguments, _ console: Console) throws {
+  init(runFile: String, _ arguments: ParsedArguments, _ console: Console) throws {
     (self.arguments, self.console) = (arguments, console)
-    subject = try EvaluationSubject(arguments.string("run"))
+    subject = try EvaluationSubject(runFile)
     rule = try subject.file.aggregation()
     texts = Array(
       try subject.evaluationRecords(arguments.strings("data"))

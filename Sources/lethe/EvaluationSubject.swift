@@ -95,17 +95,18 @@ struct EvaluationSubject {
 
   /// The logits of every prefix that stands, one row for each text.
   ///
-  /// A shard's prefixes go through the layers below all their adapters together.
+  /// Prefixes of the same depth, of all shards, go through the layers below them together.
   func logits(of texts: [Record], _ console: Console) throws -> PrefixLogits {
     var table = PrefixLogits(shardCount: plan.shardCount, sequences: plan.sequences)
     let sequences = texts.map {
       model.tokens($0.text, pair: $0.textPair, maximumTokens: recipe.maximumTokens)
     }
+    let members = Dictionary(grouping: try lineages.flatMap(members), by: \.prefix.depth)
+    let work = members.values.reduce(0) { $0 + $1.count }
     let progress = console.progress(
-      "evaluating \(status.run)", total: texts.count * lineages.count, unit: "texts")
+      "evaluating \(status.run)", total: texts.count * work, unit: "answers")
     defer { progress.finish() }
-    for lineage in lineages {
-      let members = try members(of: lineage)
+    for (_, members) in members.sorted(by: { $0.key < $1.key }) {
       let memory = ForwardMemory(model.encoder)
       for start in stride(from: 0, to: texts.count, by: 64) {
         let end = min(start + 64, texts.count)
@@ -114,7 +115,7 @@ struct EvaluationSubject {
         for (place, (prefix, _)) in members.enumerated() {
           table[prefix] = (table[prefix] ?? []) + logits[place].map { $0.map(Double.init) }
         }
-        progress.advance(by: end - start)
+        progress.advance(by: (end - start) * members.count)
       }
     }
     return table

@@ -54,13 +54,15 @@ import Testing
     // Documents for people outside the run: what they say follows from the ledger alone.
     rules["Receipts"] = Rule(["Ledger", "Hashing"], systems: ["Foundation"])
     rules["CommandLineKit"] = Rule(systems: shellSystems.union(["Glibc"]))
+    // Draws what it is given.
+    rules["Reporting"] = Rule(["CommandLineKit"])
     // The core with everything around it made of values; only the command has a clock and threads.
     rules["SimulationKit"] = Rule(core)
     rules["lethe-simulator"] = Rule(
       core.union(["SimulationKit", "CommandLineKit", "SystemIO"]),
       systems: shellSystems.union(["Dispatch"]))
     rules["lethe"] = Rule(
-      core.union(numeric).union(shell).union(["CommandLineKit", "Receipts"]),
+      core.union(numeric).union(shell).union(["CommandLineKit", "Receipts", "Reporting"]),
       systems: shellSystems.union(["Glibc", "Dispatch"]))
 
     // Calls what reads bytes from outside, wherever it lies, and does nothing else.
