@@ -102,7 +102,7 @@ def main():
                 page.show(width, scheme=scheme)
                 page.open(report.as_uri())
                 page.screenshot(FOLDER / f"report-{width}-{scheme}.png")
-                over = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+                over = page.evaluate("document.documentElement.scrollWidth") - width
                 if over > 0:
                     wrong.append(f"at {width} pixels the page is {over} pixels too wide")
                 figures = page.evaluate(FIGURES)

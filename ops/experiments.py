@@ -2,6 +2,7 @@
 """Trains the layouts next to each other on real text, evaluates them, and prints the tables.
 
 usage: ops/experiments.py [--phase train|evaluate|tables] [--jobs N] [--only TEXT] [--list]
+                          [--no-changes]
 
 For each of two data sets (ops/fetch-data wordnet10 movies), three seeds, and S3T with 3 and with
 6 slices beside a single adapter, heads alone, and an adapter per shard: one run, kept in
@@ -14,12 +15,13 @@ done is not done again, so the script can be stopped and started at any time.
   tables     ops/results/experiments.md from what is evaluated
 
 Without --phase all three. --jobs (default: all cores) runs go on at a time, with a worker of one
-thread each. --only: runs whose name contains TEXT.
+thread each. --only: runs whose name contains TEXT; --no-changes: the paper's recipe alone.
 """
 import argparse
 import hashlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 import threading
@@ -36,6 +38,11 @@ EPOCHS = 2
 SEEDS = (1, 2, 3)
 # Rows of each data set for training and for testing, chosen by the hash of their ids.
 SIZES = {"wordnet10": (8_000, 2_000), "movies": (3_000, 1_000)}
+# Texts that are evaluated, and deletions that are played without repair, so many times.
+TEXTS = 500
+DELETIONS, TRIALS = 100, 100
+MARKS = (0, 1, 2, 5, 10, 15, 20, 30, 40, 50, 75, 100)
+RESULTS = ROOT / "ops/results/experiments.md"
 SHAPES = {
     "s3t-L3": ["--layout", "s3t", "--slices", "3", "--sequences", "3"],
     "s3t-L6": ["--layout", "s3t", "--slices", "6", "--sequences", "3"],
@@ -83,6 +90,22 @@ class Experiment:
             lethe("train", "--watch", "--run", self.run_file)
         self.trained.write_text(f"{time.monotonic() - begin:.1f}\n")
         say(f"trained {self.name} in {time.monotonic() - begin:.0f} s")
+
+    def evaluate(self):
+        with Processes(self, ["coordinator"]):
+            report = lethe(
+                "evaluate", "--run", self.run_file, "--limit", TEXTS, "--deletions", DELETIONS,
+                "--trials", TRIALS, "--seed", self.seed, "--format", "json")
+        aside = self.evaluation.with_suffix(".aside")
+        aside.write_text(report)
+        aside.rename(self.evaluation)
+        say(f"evaluated {self.name}")
+
+    def ensemble(self, sequences=None):
+        """The run as it is, or with its first sequence alone."""
+        report = json.loads(self.evaluation.read_text())
+        wanted = sequences or report["ensembles"][0]["sequences"]
+        return next(one for one in report["ensembles"] if one["sequences"] == wanted)
 
 
 class Processes:
@@ -160,21 +183,160 @@ def experiments(only):
     return [one for one in found if only in one.name]
 
 
+def spread(values):
+    """Mean and deviation over seeds, in per cent."""
+    deviation = f" ± {100 * statistics.stdev(values):4.1f}" if len(values) > 1 else ""
+    return f"{100 * statistics.mean(values):5.1f}{deviation}"
+
+
+def table(rows):
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    lines = [
+        "| " + " | ".join(
+            text.ljust(width) if place == 0 else text.rjust(width)
+            for place, (text, width) in enumerate(zip(row, widths))) + " |"
+        for row in rows]
+    rule = "|" + "|".join(
+        "-" * (width + 2) if place == 0 else "-" * (width + 1) + ":"
+        for place, width in enumerate(widths)) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def stream(ensemble, name="uniform", rule="mean-logits"):
+    """Points of a deletion stream by the number of deletions."""
+    found = next(
+        one for one in ensemble["deletions"]
+        if one["stream"] == name and one["aggregation"] == rule)
+    return {point["deletions"]: point for point in found["points"]}
+
+
+# Rows of the tables: what is compared, the runs' shape, and how many of its sequences.
+ROWS = [
+    ("s3t, L=3, B=3", "s3t-L3", None), ("sisa, L=3 (B=1)", "s3t-L3", 1),
+    ("s3t, L=6, B=3", "s3t-L6", None), ("sisa, L=6 (B=1)", "s3t-L6", 1),
+    ("adapter per shard", "adapter-per-shard", None), ("full", "full", None),
+    ("head only", "head-only", None),
+]
+
+
+def tables(runs):
+    """The results as Markdown: every number comes from an evaluation."""
+    done = {one.name: one for one in runs if one.evaluation.exists()}
+
+    def seeds(data, shape, change=None):
+        return [
+            one for one in done.values()
+            if (one.data, one.shape, one.change) == (data, shape, change)]
+
+    parts = ["# Layouts side by side on real text", "", INTRODUCTION]
+    for data in SIZES:
+        if not seeds(data, "s3t-L3"):
+            continue
+        train, test = (sum(f'"split": "{split}"' in line for line in open(extract(data)))
+                       for split in ("train", "test"))
+        parts += [f"\n## {data}: {train:,} training records, "
+                  f"{min(test, TEXTS):,} of {test:,} test texts\n"]
+        quality, curves = [], []
+        for name, shape, sequences in ROWS:
+            found = [one.ensemble(sequences) for one in seeds(data, shape)]
+            if not found:
+                continue
+            served = [one["served"]["quality"] for one in found]
+            loss = statistics.mean(one["loss"] for one in served)
+            repair = statistics.mean(one["repair"]["layerPasses"] for one in found)
+            report = json.loads(seeds(data, shape)[0].evaluation.read_text())
+            full = report["fullRetraining"]["layerPasses"]
+            quality.append([
+                name, str(len(found)), spread([one["accuracy"] for one in served]),
+                spread([one["macroF1"] for one in served]), f"{loss:.3f}",
+                spread([one["calibrationError"] for one in served]),
+                f"{100 * repair / full:.0f} %"])
+            curves.append([name] + [
+                spread([stream(one)[mark]["quality"] for one in found]).split(" ± ")[0].strip()
+                for mark in MARKS])
+        parts.append(table([[
+            "layout", "seeds", "accuracy %", "macro-F1 %", "loss", "calibration error %",
+            "repair"]] + quality))
+        parts.append("\nAccuracy % after so many deletions of random records, nothing repaired:\n")
+        parts.append(table([["layout"] + [str(mark) for mark in MARKS]] + curves))
+        parts.append("\nAccuracy % if no shard serves more than so many blocks:\n")
+        for shape, depth in (("s3t-L3", 3), ("s3t-L6", 6)):
+            found = [one.ensemble() for one in seeds(data, shape)]
+            if found:
+                parts.append(table([
+                    [f"{shape}, depth"] + [str(k + 1) for k in range(depth)],
+                    ["accuracy %"] + [
+                        spread([one["byDepth"][k]["quality"]["accuracy"] for one in found])
+                        for k in range(depth)]]) + "\n")
+        parts.append(changes(data, seeds))
+    return "\n".join(filter(None, parts)) + "\n"
+
+
+def changes(data, seeds):
+    """Changes of the recipe against it, on the seeds that both have."""
+    rows = []
+
+    def row(name, found, rule):
+        rows.append(
+            [name, str(len(found))]
+            + [spread([one["byDepth"][k]["quality"]["accuracy"] for one in found])
+               if rule == "mean-logits" else "" for k in range(3)]
+            + [spread([stream(one, rule=rule)[mark]["quality"] for one in found])
+               for mark in (0, 5, 10, 20, 30)])
+
+    for change in CHANGES:
+        runs = seeds(data, "s3t-L3", change)
+        if runs:
+            plain = [one for one in seeds(data, "s3t-L3") if one.seed in {r.seed for r in runs}]
+            row(f"the recipe beside {change}", [one.ensemble() for one in plain], "mean-logits")
+            row(change, [one.ensemble() for one in runs], "mean-logits")
+    everything = [one.ensemble() for one in seeds(data, "s3t-L3")]
+    row("the recipe", everything, "mean-logits")
+    row("depth-weighted", everything, "depth-weighted")
+    head = ["change (s3t, L=3, B=3)", "seeds", "depth 1", "depth 2", "depth 3"]
+    return (
+        "\nChanges of the recipe at the same cost: accuracy % by depth, and after so many"
+        " deletions:\n\n" + table([head + ["0", "5", "10", "20", "30"]] + rows))
+
+
+INTRODUCTION = f"""\
+Made by `ops/fetch-data wordnet10 movies && ops/experiments.py`, which can be stopped and started;
+`ops/experiments.py --phase tables` writes this file again. MiniLM-L6, m = {SHARDS} shards,
+{EPOCHS} epochs, otherwise the recipe that `lethe init` writes; the mean over seeds {SEEDS[0]} to
+{SEEDS[-1]} and their deviation. A seed decides the partition, the adapters' start and the order of
+records. SISA is the first sequence of the S3T run, the same blocks. Deletions: {TRIALS} trials on
+each seed; where no shard answers, a guess counts. `repair` is the training that one deletion of a
+random record costs, in records × layers of an epoch, as a share of training one adapter on all
+records again. Accuracies of {TEXTS} texts are good to ± 1.5 points; the texts are the same for
+every row."""
+
+
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.split("\n\n")[1].removeprefix("usage: "))
     parser.add_argument("--phase", choices=["train", "evaluate", "tables"])
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--only", default="")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--no-changes", action="store_true")
     options = parser.parse_args()
-    chosen = experiments(options.only)
+    chosen = [
+        one for one in experiments(options.only) if not (options.no_changes and one.change)]
     if options.list:
         for one in chosen:
-            print(one.name, "trained" if one.trained.exists() else "")
+            state = "evaluated" if one.evaluation.exists() else "trained"
+            print(one.name, state if one.trained.exists() else "")
         return
     if options.phase in (None, "train"):
         with ThreadPoolExecutor(options.jobs) as pool:
             list(pool.map(Experiment.train, [one for one in chosen if not one.trained.exists()]))
+    if options.phase in (None, "evaluate"):
+        waiting = [
+            one for one in chosen if one.trained.exists() and not one.evaluation.exists()]
+        with ThreadPoolExecutor(options.jobs) as pool:
+            list(pool.map(Experiment.evaluate, waiting))
+    if options.phase in (None, "tables"):
+        RESULTS.write_text(tables(experiments("")))
+        say(f"wrote {RESULTS.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ class Unanswered(Exception):
 class Run:
     """A run directory in a folder of its own, with the processes on it."""
 
-    def __init__(self, folder, lines, epochs=1, policy="manual", directory=None, shape=(2, 2, 2)):
+    def __init__(self, folder, lines, epochs=1, policy="manual", directory=None, shape=(2, 2, 2),
+                 labels="a,b,c"):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.directory = Path(directory or self.folder / "data")
@@ -46,7 +47,7 @@ class Run:
         data.write_text("".join(lines))
         shards, slices, sequences = shape
         code, _, errors = tool(
-            "init", "--data", data, "--backbone", BACKBONE, "--labels", "a,b,c",
+            "init", "--data", data, "--backbone", BACKBONE, "--labels", labels,
             "--shards", shards, "--slices", slices, "--sequences", sequences,
             "--partition-key", "5a" * 32, "--output", self.run_file)
         if code:
