@@ -41,6 +41,10 @@ CONFIRMATIONS = "WorkerCoreTests.ConfirmationTests"
 LEASES = "WorkerCoreTests.LeaseTests"
 CACHES = "(WorkerServiceTests.(RecordMemory|Cache)|WorkerCoreTests.SliceCache)Tests"
 
+SCORES = "Sources/Evaluation/Aggregation+Scores.swift"
+CURVE = "Sources/Evaluation/DeletionCurve.swift"
+EVALUATION = "^EvaluationTests"
+
 SKIP = "if !isMutant(@) { # }"
 HOLDS = "(isMutant(@) || (#))"
 
@@ -157,6 +161,31 @@ MUTANTS = [
      "for slice in request.slices { fill(slice) }", SKIP, BASICS + "/lateResult"),
     ("a node that has come down to a leaf", "Sources/Unlearning/SliceTree.swift",
      "Int(nodes[node].recordCount) > SliceDigest.leafLimit", HOLDS, "UnlearningTests.SliceTree"),
+    # Shapes, evaluation and the page
+    ("repairs stop once their allowance is spent", LEASING,
+     "allowance.closedUntil(at: now.monotonic) != nil { return .repairBudget }",
+     "!isMutant(@), #", BASICS),
+    ("repairs are charged to the allowance", LEASING,
+     "allowance.charge(slices: state.plan.slicesRead(by: lease.slot).count, at: now.monotonic)",
+     SKIP, BASICS),
+    ("records gathered by the probability they declare", "Sources/Unlearning/Partition.swift",
+     "sliceThresholds.count { $0 <= deletionProbability }", "isMutant(@) ? 0 : #",
+     "UnlearningTests"),
+    ("the weight of a shard's depth", SCORES, "Double(answer.depth) / whole",
+     "(isMutant(@) ? 1 / Double(answers.count) : #)", EVALUATION),
+    ("a record leaves once", CURVE, "left[index] -= 1", SKIP, EVALUATION),
+    ("only prefixes that stand serve", "Sources/Evaluation/PrefixLogits.swift",
+     "depth > 0, rows[Prefix(shard: shard, sequence: index, depth: depth)] == nil",
+     "!isMutant(@), #", EVALUATION),
+    ("ties count half for membership", "Sources/Evaluation/Quality.swift",
+     "Double(notAbove - below) / 2", "(isMutant(@) ? 0 : #)", EVALUATION),
+    ("shared blocks are counted once", "Sources/Evaluation/RepairCost.swift",
+     "seen.insert([slot.shard] + order.prefix(slot.stage)).inserted", HOLDS, EVALUATION),
+    ("deletion by label and person takes what both hold for",
+     "Sources/CoordinatorService/CoordinatorService+Deletions.swift",
+     "subject.map({ $0 == record.subject }) ?? true", HOLDS, "EndToEndTests.EvaluateTests"),
+    ("names are escaped in a page", "Sources/Reporting/Markup.swift",
+     "result += \"&lt;\"", "result += isMutant(@) ? \"<\" : \"&lt;\"", "ReportingTests"),
     ("artifacts on the purge list", STATE, "artifactsToPurge.insert(block.artifact)", SKIP,
      GUARANTEES + "/artifacts"),
     ("slices on the purge list", STATE, "slicesToPurge.formUnion(locations)", SKIP,
