@@ -155,6 +155,8 @@ let package = Package(
       name: "ForecastTests", dependencies: ["Forecast", "CoordinatorCore", "Unlearning"],
       swiftSettings: strict),
     .testTarget(
+      name: "CoordinatorAPITests", dependencies: ["CoordinatorAPI"], swiftSettings: strict),
+    .testTarget(
       name: "ReportingTests", dependencies: ["Reporting"], swiftSettings: strict),
     .testTarget(
       name: "EvaluationTests", dependencies: ["Evaluation", "Forecast", "Unlearning"],

@@ -311,6 +311,22 @@ records again. Accuracies of {TEXTS} texts are good to ± 1.5 points; the texts 
 every row."""
 
 
+def each(action, runs, jobs):
+    """One run's failure does not stop the others, but the script in the end."""
+    def attempt(one):
+        try:
+            action(one)
+        except SystemExit as problem:
+            say(f"{one.name}: {problem}")
+            return one.name
+        return None
+
+    with ThreadPoolExecutor(jobs) as pool:
+        failed = list(filter(None, pool.map(attempt, runs)))
+    if failed:
+        raise SystemExit(f"experiments: failed, try again: {' '.join(failed)}")
+
+
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.split("\n\n")[1].removeprefix("usage: "))
     parser.add_argument("--phase", choices=["train", "evaluate", "tables"])
@@ -327,13 +343,11 @@ def main():
             print(one.name, state if one.trained.exists() else "")
         return
     if options.phase in (None, "train"):
-        with ThreadPoolExecutor(options.jobs) as pool:
-            list(pool.map(Experiment.train, [one for one in chosen if not one.trained.exists()]))
+        each(Experiment.train, [one for one in chosen if not one.trained.exists()], options.jobs)
     if options.phase in (None, "evaluate"):
-        waiting = [
-            one for one in chosen if one.trained.exists() and not one.evaluation.exists()]
-        with ThreadPoolExecutor(options.jobs) as pool:
-            list(pool.map(Experiment.evaluate, waiting))
+        each(Experiment.evaluate, [
+            one for one in chosen if one.trained.exists() and not one.evaluation.exists()],
+            options.jobs)
     if options.phase in (None, "tables"):
         RESULTS.write_text(tables(experiments("")))
         say(f"wrote {RESULTS.relative_to(ROOT)}")

@@ -31,7 +31,8 @@ extension CoordinatorService {
   /// Lineage and predictions are not here: they show how records are partitioned and what a model
   /// has learnt.
   private static let readable: Set<[String]> = [
-    ["v1", "status"], ["v1", "deletions"], ["v1", "receipts"], ["v1", "ledger", "checkpoint"],
+    ["metrics"], ["v1", "status"], ["v1", "deletions"], ["v1", "receipts"],
+    ["v1", "ledger", "checkpoint"],
     ["v1", "ledger", "proof"],
   ]
 

@@ -25,6 +25,16 @@ struct APIFailure: Error {
 extension CoordinatorService {
   /// Answers one request of people's tools. Who asks is settled here, before any path is looked at.
   func answer(_ request: HTTPRequest) -> HTTPResponse {
+    let start = SystemClock.seconds
+    let response = probe(request) ?? permitted(request)
+    requestLog.withLock {
+      $0.add(
+        RequestKind(request), status: response.status, seconds: SystemClock.seconds - start)
+    }
+    return response
+  }
+
+  private func permitted(_ request: HTTPRequest) -> HTTPResponse {
     do {
       try authorize(request)
       return try route(request)
@@ -45,6 +55,7 @@ extension CoordinatorService {
       }
     }
     switch (request.method, request.segments) {
+    case ("GET", ["metrics"]): return metrics()
     case ("GET", ["v1", "status"]): return json(status())
     case ("POST", ["v1", "train"]):
       loop.post(.trainingRequested)
@@ -88,7 +99,7 @@ extension CoordinatorService {
           labels: recipe.labels, rank: recipe.rank, alpha: recipe.alpha,
           rankStabilized: recipe.rankStabilized, targets: recipe.targets.map(\.rawValue)))
     case ("POST", ["v1", "verify"]): return json(verify())
-    case (_, ["v1", "status"]), (_, ["v1", "train"]), (_, ["v1", "deletions"]),
+    case (_, ["metrics"]), (_, ["v1", "status"]), (_, ["v1", "train"]), (_, ["v1", "deletions"]),
       (_, ["v1", "predictions"]), (_, ["v1", "verify"]), (_, ["v1", "audits"]),
       (_, ["v1", "backups"]), (_, ["v1", "exports"]):
       throw APIFailure(405, "this path does not know \(request.method)")

@@ -45,6 +45,7 @@ package final class CoordinatorService: Sendable {
   /// Counts predictions, so that workers take turns.
   let predictionTurn = Guarded<UInt32>(0)
   let backbone: Digest
+  let requestLog = Guarded(RequestLog())
 
   /// Opens or creates the run, binds both addresses and starts the state machine.
   ///

@@ -1,0 +1,141 @@
+import CoordinatorAPI
+import CoordinatorCore
+import HTTP
+import SystemIO
+
+/// How requests have gone since the start.
+struct RequestLog {
+  private(set) var durations: [String: Histogram] = [:]
+  private(set) var statuses: [String: Int] = [:]
+
+  mutating func add(_ kind: RequestKind, status: Int, seconds: Double) {
+    durations[kind.rawValue, default: Histogram()].add(seconds: seconds)
+    statuses["\(status)", default: 0] += 1
+  }
+}
+
+/// What a request is about, for metrics: few words, none of them a client's.
+enum RequestKind: String, CaseIterable {
+  case delete, predict, read, write
+
+  init(_ request: HTTPRequest) {
+    switch (request.method, request.segments) {
+    case ("POST", ["v1", "deletions"]): self = .delete
+    case ("POST", ["v1", "predictions"]): self = .predict
+    case ("GET", _): self = .read
+    default: self = .write
+    }
+  }
+}
+
+extension CoordinatorService {
+  /// Probes need no token: they say that the coordinator works, and nothing of the run.
+  func probe(_ request: HTTPRequest) -> HTTPResponse? {
+    guard request.method == "GET" else { return nil }
+    switch request.segments {
+    case ["livez"]:
+      // Waits for the loop that decides everything; a probe gives up by itself.
+      loop.inspect { _ in }
+      return Self.plain(200, "ok\n")
+    case ["readyz"]:
+      let (isBehind, isOnReserve) = loop.report { view, _ in
+        (view.coordinator.isBehind, view.isOnReserve)
+      }
+      let checks = [
+        ("journal-replayed", true, ""),
+        ("deletions-known", !isBehind, "a worker has seen deletions that this run does not know"),
+        ("disk", !isOnReserve, "the disk is full: the journal lives on its reserve"),
+      ]
+      let lines = checks.map { name, holds, problem in
+        holds ? "[+] \(name)\n" : "[-] \(name): \(problem)\n"
+      }
+      return Self.plain(checks.allSatisfy(\.1) ? 200 : 503, lines.joined())
+    default: return nil
+    }
+  }
+
+  private static func plain(_ status: Int, _ text: String) -> HTTPResponse {
+    HTTPResponse(
+      status: status, contentType: "text/plain; charset=utf-8", body: Array(text.utf8))
+  }
+
+  /// `GET /metrics`: no label names a record, a block or a worker.
+  func metrics() -> HTTPResponse {
+    let status = status()
+    let deletions = loop.inspect { $0.state.deletions }
+    let now = SystemClock.wallMilliseconds
+    let open = deletions.filter { $0.certifiedAt == nil }
+    var text = Exposition()
+    text.add(
+      "lethe_build_info", .gauge, "The version that runs.", by: "version", [("0.1.0", 1)])
+    text.add("lethe_records", .gauge, "Live records.", Double(status.records))
+    text.add(
+      "lethe_records_deleted_total", .counter, "Records deleted.", Double(status.deleted))
+    let waiting = status.waiting.values.reduce(0, +)
+    text.add(
+      "lethe_blocks", .gauge, "Blocks by state.", by: "state",
+      [
+        ("trained", Double(status.blocksTrained)), ("masked", Double(status.blocksMasked)),
+        ("training", Double(status.blocksTraining)), ("waiting", Double(waiting)),
+      ])
+    // A reason may go on in words of its own, after a colon: too many for a label.
+    let reasons = Dictionary(
+      status.waiting.map { (String($0.key.prefix { $0 != ":" }), $0.value) }, uniquingKeysWith: +)
+    text.add(
+      "lethe_blocks_waiting", .gauge, "Blocks that wait, by the reason.", by: "reason",
+      reasons.sorted { $0.key < $1.key }.map { ($0.key, Double($0.value)) })
+    text.add("lethe_full_depth", .gauge, "Blocks of a whole sequence.", Double(status.fullDepth))
+    text.add(
+      "lethe_shard_depth", .gauge, "Blocks that a shard serves.", by: "shard",
+      status.shards.map { ("\($0.shard)", Double($0.depth)) })
+    text.add(
+      "lethe_workers", .gauge, "Connected workers by what they do.", by: "state",
+      [
+        ("training", Double(status.workers.count { $0.training != nil })),
+        ("refused", Double(status.workers.count { $0.reason != nil })),
+        (
+          "idle",
+          Double(status.workers.count { $0.training == nil && $0.reason == nil })
+        ),
+      ])
+    text.add(
+      "lethe_deletions", .gauge, "Deletions by state.", by: "state",
+      DeletionState.allCases.map { state in
+        (state.rawValue, Double(deletions.count { $0.state == state }))
+      })
+    text.add(
+      "lethe_deletions_overdue", .gauge, "Deletions that are past their due date.",
+      Double(open.count { $0.due < now }))
+    text.add(
+      "lethe_deletions_due_soon", .gauge, "Unfinished deletions due within three days.",
+      Double(open.count { $0.due >= now && $0.due < now + 3 * 86_400_000 }))
+    text.add(
+      "lethe_deletion_oldest_age_seconds", .gauge,
+      "Age of the oldest deletion that is not certified; 0 without one.",
+      open.map { Double(max(now - $0.acceptedAt, 0)) / 1000 }.max() ?? 0)
+    text.add("lethe_ledger_entries", .gauge, "Entries of the ledger.", Double(status.ledgerSize))
+    text.add(
+      "lethe_journal_sequence", .gauge, "The newest journal entry.",
+      Double(status.journalSequence))
+    text.add(
+      "lethe_journal_syncs_total", .counter, "Syncs of the journal since the start.",
+      Double(status.journalSyncs))
+    text.add(
+      "lethe_audits_total", .counter, "Second trainings since the start, by how bits compared.",
+      by: "result",
+      [
+        ("same", Double(status.audit.matched)),
+        ("different", Double(status.audit.checked - status.audit.matched)),
+      ])
+    text.add("lethe_alarms", .gauge, "Alarms that stand.", Double(status.alarms.count))
+    let requests = requestLog.withLock { $0 }
+    text.add(
+      "lethe_http_requests_total", .counter, "Answers by status.", by: "code",
+      requests.statuses.sorted { $0.key < $1.key }.map { ($0.key, Double($0.value)) })
+    text.add(
+      "lethe_http_request_duration_seconds", "Time to answer, by what was asked.", by: "kind",
+      RequestKind.allCases.map { ($0.rawValue, requests.durations[$0.rawValue] ?? Histogram()) })
+    return HTTPResponse(
+      status: 200, contentType: Exposition.contentType, body: Array(text.text.utf8))
+  }
+}
