@@ -202,11 +202,12 @@ def table(rows):
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def stream(ensemble, name="uniform", rule="mean-logits"):
+def stream(ensemble, name="uniform", rule="mean-logits", serving="deepest"):
     """Points of a deletion stream by the number of deletions."""
     found = next(
         one for one in ensemble["deletions"]
-        if one["stream"] == name and one["aggregation"] == rule)
+        if (one["stream"], one["aggregation"]) == (name, rule)
+        and one.get("serving", "deepest") == serving)
     return {point["deletions"]: point for point in found["points"]}
 
 
@@ -276,23 +277,25 @@ def changes(data, seeds):
     """Changes of the recipe against it, on the seeds that both have."""
     rows = []
 
-    def row(name, found, rule):
+    def row(name, found, rule="mean-logits", serving="deepest"):
         rows.append(
             [name, str(len(found))]
             + [spread([one["byDepth"][k]["quality"]["accuracy"] for one in found])
-               if rule == "mean-logits" else "" for k in range(3)]
-            + [spread([stream(one, rule=rule)[mark]["quality"] for one in found])
+               if (rule, serving) == ("mean-logits", "deepest") else "" for k in range(3)]
+            + [spread([stream(one, rule=rule, serving=serving)[mark]["quality"] for one in found])
                for mark in (0, 5, 10, 20, 30)])
 
     for change in CHANGES:
         runs = seeds(data, "s3t-L3", change)
         if runs:
             plain = [one for one in seeds(data, "s3t-L3") if one.seed in {r.seed for r in runs}]
-            row(f"the recipe beside {change}", [one.ensemble() for one in plain], "mean-logits")
-            row(change, [one.ensemble() for one in runs], "mean-logits")
+            row(f"the recipe beside {change}", [one.ensemble() for one in plain])
+            row(change, [one.ensemble() for one in runs])
     everything = [one.ensemble() for one in seeds(data, "s3t-L3")]
-    row("the recipe", everything, "mean-logits")
+    row("the recipe", everything)
     row("depth-weighted", everything, "depth-weighted")
+    row("every sequence", everything, serving="every-sequence")
+    row("every sequence, depth-weighted", everything, "depth-weighted", "every-sequence")
     head = ["change (s3t, L=3, B=3)", "seeds", "depth 1", "depth 2", "depth 3"]
     return (
         "\nChanges of the recipe at the same cost: accuracy % by depth, and after so many"

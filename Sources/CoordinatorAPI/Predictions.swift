@@ -20,17 +20,21 @@ package struct PredictionRequest: Codable, Sendable {
   package var records: [Item]
   /// Serve no more blocks of a shard than this.
   package var maximumDepth: Int?
-  /// `mean-logits`, `mean-probability` or `vote`; default: as the run file says.
+  /// `mean-logits`, `mean-probability`, `vote` or `depth-weighted`; default: as the run file says.
   package var aggregation: String?
+  /// `deepest` or `every-sequence`; default: as the run file says.
+  package var serving: String?
   /// Name the blocks that answer.
   package var explain: Bool?
 
   package init(
-    records: [Item], maximumDepth: Int? = nil, aggregation: String? = nil, explain: Bool? = nil
+    records: [Item], maximumDepth: Int? = nil, aggregation: String? = nil,
+    serving: String? = nil, explain: Bool? = nil
   ) {
     self.records = records
     self.maximumDepth = maximumDepth
     self.aggregation = aggregation
+    self.serving = serving
     self.explain = explain
   }
 }

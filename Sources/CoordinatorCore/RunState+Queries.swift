@@ -27,21 +27,38 @@ extension RunState {
   ///
   /// - Parameter maximumDepth: Serve no more blocks than this; to ask what a shallower run answers.
   package func servedPrefix(shard: Int, maximumDepth: Int = .max) -> ServedPrefix? {
-    var best: ServedPrefix?
+    var best: (sequence: Int, depth: Int)?
     for sequence in plan.sequences.indices {
       let depth = min(depth(shard: shard, sequence: sequence), maximumDepth)
-      guard depth > best?.artifacts.count ?? 0 else { continue }
-      let artifacts = (1...depth).map {
-        block(at: BlockSlot(shard: shard, sequence: sequence, stage: $0))!.artifact
-      }
-      best = ServedPrefix(shard: shard, sequence: sequence, artifacts: artifacts)
+      if depth > best?.depth ?? 0 { best = (sequence, depth) }
     }
-    return best
+    return best.map { prefix(shard: shard, sequence: $0.sequence, depth: $0.depth) }
   }
 
-  /// What answers predictions now: one prefix for every shard that has any.
-  package func servingView(maximumDepth: Int = .max) -> [ServedPrefix] {
-    (0..<plan.shardCount).compactMap { servedPrefix(shard: $0, maximumDepth: maximumDepth) }
+  /// What answers predictions now, by shard and sequence; nothing of a shard that has no block.
+  package func servingView(
+    _ rule: ServingRule = .deepest, maximumDepth: Int = .max
+  ) -> [ServedPrefix] {
+    switch rule {
+    case .deepest:
+      (0..<plan.shardCount).compactMap { servedPrefix(shard: $0, maximumDepth: maximumDepth) }
+    case .everySequence:
+      (0..<plan.shardCount).flatMap { shard in
+        plan.sequences.indices.compactMap { sequence in
+          let depth = min(depth(shard: shard, sequence: sequence), maximumDepth)
+          return depth == 0 ? nil : prefix(shard: shard, sequence: sequence, depth: depth)
+        }
+      }
+    }
+  }
+
+  /// - Precondition: so many blocks of the sequence can serve.
+  private func prefix(shard: Int, sequence: Int, depth: Int) -> ServedPrefix {
+    ServedPrefix(
+      shard: shard, sequence: sequence,
+      artifacts: (1...depth).map {
+        block(at: BlockSlot(shard: shard, sequence: sequence, stage: $0))!.artifact
+      })
   }
 
   /// Whether every block of an earlier view still belongs to its slot.

@@ -147,6 +147,7 @@ extension CoordinatorService {
     let maximumDepth = request.maximumDepth ?? .max
     guard maximumDepth >= 1 else { throw APIFailure(400, "maximumDepth is below 1") }
     let aggregation = try aggregation(of: request)
+    let serving = try serving(of: request)
     let inputs = request.records.map { PredictionInput(text: $0.text, textPair: $0.textPair) }
     let deadline = SystemClock.seconds + Self.predictionDeadlineSeconds
     var turn = Int(
@@ -163,9 +164,9 @@ extension CoordinatorService {
       let (view, isBehind) = loop.report { view, reports in
         let coordinator = view.coordinator
         let prefixes =
-          maximumDepth == .max
+          maximumDepth == .max && serving == .deepest
           ? reports.compactMap(\.served)
-          : coordinator.state.servingView(maximumDepth: maximumDepth)
+          : coordinator.state.servingView(serving, maximumDepth: maximumDepth)
         return (prefixes, coordinator.isBehind)
       }
       guard !isBehind else {
@@ -214,8 +215,18 @@ extension CoordinatorService {
         400, "there is no aggregation \(name)",
         try: "use one of \(Aggregation.allCases.map(\.rawValue).joined(separator: ", "))")
     }
-    guard rule == .meanLogits || !recipe.isRegression else {
+    guard rule.averagesNumbers || !recipe.isRegression else {
       throw APIFailure(400, "numbers are averaged; \(name) is for classes")
+    }
+    return rule
+  }
+
+  private func serving(of request: PredictionRequest) throws -> ServingRule {
+    guard let name = request.serving else { return serving }
+    guard let rule = ServingRule(rawValue: name) else {
+      throw APIFailure(
+        400, "there is no way to serve called \(name)",
+        try: "use one of \(ServingRule.allCases.map(\.rawValue).joined(separator: ", "))")
     }
     return rule
   }

@@ -41,6 +41,8 @@ package final class CoordinatorService: Sendable {
   let deadline: DeadlinePolicy
   /// How shards' answers become one, unless a question says otherwise.
   let aggregation: Aggregation
+  /// Which of a shard's prefixes answer, unless a question says otherwise.
+  let serving: ServingRule
   let recipe: TrainingRecipe
   /// Counts predictions, so that workers take turns.
   let predictionTurn = Guarded<UInt32>(0)
@@ -54,6 +56,7 @@ package final class CoordinatorService: Sendable {
     let run = try OpenedRun(file, base: base, log: log)
     deadline = try file.deadlinePolicy()
     aggregation = try file.aggregation()
+    serving = file.coordinator.serving ?? .deepest
     limits = WorkerLimits(
       maximumWorkers: try file.maximumWorkers(),
       descriptorLimit: SystemProcess.raiseDescriptorLimit())

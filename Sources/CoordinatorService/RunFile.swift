@@ -73,6 +73,8 @@ package struct RunFile: Codable, Sendable {
     package var deadline: String?
     /// How the shards' answers become one; default: their logits' mean.
     package var aggregation: Aggregation?
+    /// Which of a shard's prefixes answer; default: the deepest.
+    package var serving: ServingRule?
     /// Share of trained blocks that are trained again to compare bits.
     package var auditShare: Double?
     /// Workers at a time.
@@ -117,8 +119,8 @@ extension RunFile {
     ],
     "repair": ["policy", "quietSeconds", "maximumAgeSeconds", "depth", "slicesPerHour"],
     "coordinator": [
-      "directory", "workers", "http", "journal", "deadline", "aggregation", "auditShare",
-      "maximumWorkers",
+      "directory", "workers", "http", "journal", "deadline", "aggregation", "serving",
+      "auditShare", "maximumWorkers",
       "developmentMode",
     ],
   ]

@@ -63,11 +63,13 @@ package struct DeletionCurve: Sendable {
   package let points: [Point]
 
   /// - Parameters:
+  ///   - serving: which prefixes answer; depth is counted of the deepest.
   ///   - counts: after how many deletions to look.
   ///   - quality: of what prefixes answer together; of none, what a guess is worth.
   ///   - onTrial: called after every trial.
   package init(
-    _ table: PrefixLogits, stream: DeletionStream, counts: [Int], trials: Int, seed: UInt64,
+    _ table: PrefixLogits, stream: DeletionStream, serving: ServingRule = .deepest, counts: [Int],
+    trials: Int, seed: UInt64,
     quality: ([PrefixLogits.Prefix]) -> Double, onTrial: () -> Void = {}
   ) {
     var random = SeededGenerator(seed: seed)
@@ -85,8 +87,9 @@ package struct DeletionCurve: Sendable {
         }
         done = count
         let served = table.served(tainted: tainted).compactMap { $0 }
-        let value = known[served] ?? quality(served)
-        known[served] = value
+        let answering = serving == .deepest ? served : table.answering(serving, tainted: tainted)
+        let value = known[answering] ?? quality(answering)
+        known[answering] = value
         samples[place].add(served, value)
       }
       onTrial()

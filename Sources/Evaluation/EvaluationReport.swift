@@ -29,11 +29,16 @@ package struct EvaluationReport: Codable, Sendable {
     /// `uniform`, `subject` or `adversarial`.
     package var stream: String
     package var aggregation: Aggregation
+    package var serving: ServingRule
     package var points: [DeletionCurve.Point]
 
-    package init(stream: String, aggregation: Aggregation, points: [DeletionCurve.Point]) {
+    package init(
+      stream: String, aggregation: Aggregation, serving: ServingRule,
+      points: [DeletionCurve.Point]
+    ) {
       self.stream = stream
       self.aggregation = aggregation
+      self.serving = serving
       self.points = points
     }
   }
@@ -75,10 +80,12 @@ package struct EvaluationReport: Codable, Sendable {
 
   package struct Rule: Codable, Sendable {
     package var aggregation: Aggregation
+    package var serving: ServingRule
     package var score: Score
 
-    package init(aggregation: Aggregation, score: Score) {
+    package init(aggregation: Aggregation, serving: ServingRule, score: Score) {
       self.aggregation = aggregation
+      self.serving = serving
       self.score = score
     }
   }
@@ -132,6 +139,7 @@ package struct EvaluationReport: Codable, Sendable {
   package var records: Int
   package var texts: Int
   package var aggregation: Aggregation
+  package var serving: ServingRule
   /// The run as it is, and with one sequence where it has more.
   package var ensembles: [Ensemble]
   package var members: [Shard]
@@ -142,8 +150,9 @@ package struct EvaluationReport: Codable, Sendable {
 
   package init(
     run: String, journalSequence: UInt64, shards: Int, slices: Int, layersPerBlock: [Int],
-    labels: [String], records: Int, texts: Int, aggregation: Aggregation, ensembles: [Ensemble],
-    members: [Shard], rules: [Rule], fullRetraining: RepairCost, membership: Membership? = nil
+    labels: [String], records: Int, texts: Int, aggregation: Aggregation, serving: ServingRule,
+    ensembles: [Ensemble], members: [Shard], rules: [Rule], fullRetraining: RepairCost,
+    membership: Membership? = nil
   ) {
     self.run = run
     self.journalSequence = journalSequence
@@ -154,6 +163,7 @@ package struct EvaluationReport: Codable, Sendable {
     self.records = records
     self.texts = texts
     self.aggregation = aggregation
+    self.serving = serving
     self.ensembles = ensembles
     self.members = members
     self.rules = rules

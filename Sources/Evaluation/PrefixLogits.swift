@@ -44,14 +44,35 @@ package struct PrefixLogits: Equatable, Sendable {
   /// deepest, of equals that of the lowest sequence.
   package func served(shard: Int, tainted: Set<Int> = [], maximumDepth: Int = .max) -> Prefix? {
     var best: Prefix?
-    for (index, sequence) in sequences.enumerated() {
-      var depth = min(sequence.survivingPrefixCount(tainted: tainted), maximumDepth)
-      while depth > 0, rows[Prefix(shard: shard, sequence: index, depth: depth)] == nil {
-        depth -= 1
-      }
-      if depth > best?.depth ?? 0 { best = Prefix(shard: shard, sequence: index, depth: depth) }
+    for sequence in sequences.indices {
+      let prefix = longest(shard, sequence, tainted, maximumDepth)
+      if let prefix, prefix.depth > best?.depth ?? 0 { best = prefix }
     }
     return best
+  }
+
+  /// What answers under a rule, shard by shard.
+  package func answering(
+    _ rule: ServingRule, tainted: [Int: Set<Int>] = [:], maximumDepth: Int = .max
+  ) -> [Prefix] {
+    switch rule {
+    case .deepest: served(tainted: tainted, maximumDepth: maximumDepth).compactMap { $0 }
+    case .everySequence:
+      (0..<shardCount).flatMap { shard in
+        sequences.indices.compactMap { sequence in
+          longest(shard, sequence, tainted[shard] ?? [], maximumDepth)
+        }
+      }
+    }
+  }
+
+  private func longest(
+    _ shard: Int, _ sequence: Int, _ tainted: Set<Int>, _ maximumDepth: Int
+  ) -> Prefix? {
+    let most = min(sequences[sequence].survivingPrefixCount(tainted: tainted), maximumDepth)
+    return stride(from: most, to: 0, by: -1).lazy
+      .map { Prefix(shard: shard, sequence: sequence, depth: $0) }
+      .first { rows[$0] != nil }
   }
 
   /// What all shards serve; `nil` where a shard is silent.

@@ -66,6 +66,7 @@ struct Evaluator {
   private let targets: [Target]
   private let table: PrefixLogits
   private let rule: Aggregation
+  private let serving: ServingRule
   private let arguments: ParsedArguments
   private let console: Console
 
@@ -73,6 +74,7 @@ struct Evaluator {
     (self.arguments, self.console) = (arguments, console)
     subject = try EvaluationSubject(runFile)
     rule = try subject.file.aggregation()
+    serving = subject.file.coordinator.serving ?? .deepest
     texts = Array(
       try subject.evaluationRecords(arguments.strings("data"))
         .prefix(arguments.integer(ifGiven: "limit") ?? .max))
@@ -85,22 +87,24 @@ struct Evaluator {
   }
 
   func report() throws -> EvaluationReport {
-    let served = table.served().compactMap { $0 }
     let whole = subject.plan.sequenceCount
     return EvaluationReport(
       run: subject.status.run, journalSequence: subject.status.journalSequence,
       shards: subject.plan.shardCount, slices: subject.plan.sliceCount,
       layersPerBlock: subject.plan.layerGroups.map(\.count), labels: subject.recipe.labels,
       records: subject.status.records, texts: texts.count, aggregation: rule,
+      serving: serving,
       ensembles: try Set([whole, 1]).sorted(by: >).map(ensemble),
-      members: served.map {
+      members: table.answering(.deepest).map {
         EvaluationReport.Shard(
           shard: $0.shard, depth: $0.depth, score: score([$0], table, rule, shardCount: 1))
       },
-      rules: Aggregation.allCases.filter {
-        subject.recipe.labels.count > 1 || $0.averagesNumbers
-      }
-      .map { EvaluationReport.Rule(aggregation: $0, score: score(served, table, $0)) },
+      rules: ServingRule.allCases.prefix(whole > 1 ? 2 : 1).flatMap { serving in
+        Aggregation.allCases.filter { subject.recipe.labels.count > 1 || $0.averagesNumbers }.map {
+          EvaluationReport.Rule(
+            aggregation: $0, serving: serving, score: score(table.answering(serving), table, $0))
+        }
+      },
       fullRetraining: .fullRetraining(
         recordCount: subject.status.records, layerCount: subject.layerCount),
       membership: try arguments.string(ifGiven: "members").map(membership))
@@ -112,9 +116,9 @@ struct Evaluator {
     let layout = subject.plan.layout
     return EvaluationReport.Ensemble(
       layout: (layout == .s3t && sequenceCount == 1 ? .sisa : layout).rawValue,
-      sequences: sequenceCount, served: score(table.served().compactMap { $0 }, table, rule),
+      sequences: sequenceCount, served: score(table.answering(serving), table, rule),
       byDepth: (1...table.sliceCount).compactMap { depth in
-        let served = table.served(maximumDepth: depth).compactMap { $0 }
+        let served = table.answering(serving, maximumDepth: depth)
         guard !served.isEmpty else { return nil }
         var score = score(served, table, rule)
         score.maximumDepth = depth
@@ -127,33 +131,38 @@ struct Evaluator {
   }
 
   private func streams(_ table: PrefixLogits) throws -> [EvaluationReport.Stream] {
-    var streams: [(name: String, stream: DeletionStream, rule: Aggregation)] = []
+    var streams: [(String, DeletionStream, rule: Aggregation, ServingRule)] = []
     let places = (0..<table.shardCount).flatMap { shard in
       (0..<table.sliceCount).map { SliceLocation(shard: shard, slice: $0) }
     }
     let counts = Dictionary(uniqueKeysWithValues: places.map { ($0, subject.recordCount($0)) })
-    streams.append(("uniform", .uniform(recordCounts: counts), rule))
-    if rule != .depthWeighted {
-      streams.append(("uniform", .uniform(recordCounts: counts), .depthWeighted))
+    // The run's own rules first, then what else could have been chosen.
+    let choices = ServingRule.allCases.prefix(table.sequences.count > 1 ? 2 : 1).flatMap {
+      serving in
+      Set([rule, .depthWeighted]).sorted { $0.rawValue < $1.rawValue }.map { ($0, serving) }
+    }
+    for (other, way) in [(rule, serving)] + choices.filter({ $0 != (rule, serving) }) {
+      streams.append(("uniform", .uniform(recordCounts: counts), other, way))
     }
     let subjects = try subject.subjects()
-    if !subjects.isEmpty { streams.append(("subject", .bySubject(subjects), rule)) }
+    if !subjects.isEmpty { streams.append(("subject", .bySubject(subjects), rule, serving)) }
     if table.sliceCount <= DeletionForecast.sliceLimit {
       let worst = WorstCase(
         DeletionForecast(shardCount: table.shardCount, sequences: table.sequences))
       let steps = worst.deletions.map { SliceLocation(shard: $0.shard, slice: $0.slice) }
-      streams.append(("adversarial", .fixed(steps), rule))
+      streams.append(("adversarial", .fixed(steps), rule, serving))
     }
     let (last, seed) = (arguments.integer("deletions"), UInt64(arguments.integer("seed")))
     let steps = Array(stride(from: 0, through: last, by: max(1, last / 100)))
-    return streams.map { name, stream, rule in
+    return streams.map { name, stream, rule, serving in
       let trials = name == "adversarial" ? 1 : arguments.integer("trials")
       let progress = console.progress("\(name) deletions", total: trials, unit: "trials")
       defer { progress.finish() }
       let curve = DeletionCurve(
-        table, stream: stream, counts: steps, trials: trials, seed: seed,
+        table, stream: stream, serving: serving, counts: steps, trials: trials, seed: seed,
         quality: { share($0, table, rule) }, onTrial: { progress.advance(by: 1) })
-      return EvaluationReport.Stream(stream: name, aggregation: rule, points: curve.points)
+      return EvaluationReport.Stream(
+        stream: name, aggregation: rule, serving: serving, points: curve.points)
     }
   }
 
@@ -162,8 +171,10 @@ struct Evaluator {
     _ served: [PrefixLogits.Prefix], _ table: PrefixLogits, _ rule: Aggregation,
     shardCount: Int? = nil
   ) -> EvaluationReport.Score {
-    let depth =
-      Double(served.reduce(0) { $0 + $1.depth }) / Double(shardCount ?? table.shardCount)
+    let depths = Dictionary(grouping: served, by: \.shard).values.map { shard in
+      shard.map(\.depth).max() ?? 0
+    }
+    let depth = Double(depths.reduce(0, +)) / Double(shardCount ?? table.shardCount)
     guard let scores = table.scores(of: served, by: rule) else {
       return EvaluationReport.Score(meanDepth: depth, quality: nil, deviation: nil)
     }
@@ -202,9 +213,9 @@ struct Evaluator {
     func tests(
       _ subject: EvaluationSubject, _ strangers: PrefixLogits, _ table: PrefixLogits
     ) throws -> (loss: MembershipTest, confidence: MembershipTest) {
-      let served = table.served().compactMap { $0 }
+      let served = table.answering(serving)
       guard let found = table.scores(of: served, by: rule),
-        let others = strangers.scores(of: strangers.served().compactMap { $0 }, by: rule)
+        let others = strangers.scores(of: strangers.answering(serving), by: rule)
       else {
         throw ServiceError(
           .unavailable, "no shard of \(subject.status.run) serves anything now",
@@ -286,8 +297,10 @@ private func text(_ report: EvaluationReport) -> String {
     }
   }
   for shard in report.members { scores.append(row("shard \(shard.shard) alone", shard.score)) }
-  for rule in report.rules where rule.aggregation != report.aggregation {
-    scores.append(row("by \(rule.aggregation.rawValue)", rule.score))
+  for rule in report.rules
+  where (rule.aggregation, rule.serving) != (report.aggregation, report.serving) {
+    let way = rule.serving == .deepest ? "" : ", \(rule.serving.rawValue)"
+    scores.append(row("by \(rule.aggregation.rawValue)\(way)", rule.score))
   }
   var parts = [
     "\(report.run): \(Humanized.count(report.records, "training record")), "
@@ -302,7 +315,9 @@ private func text(_ report: EvaluationReport) -> String {
 
 private func deletionTable(_ report: EvaluationReport) -> String {
   let streams = report.ensembles.flatMap { ensemble in
-    ensemble.deletions.filter { $0.aggregation == report.aggregation }.map { (ensemble, $0) }
+    ensemble.deletions.filter {
+      ($0.aggregation, $0.serving) == (report.aggregation, report.serving)
+    }.map { (ensemble, $0) }
   }
   var table = TextTable(
     [.right("deletions")]

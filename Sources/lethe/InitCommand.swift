@@ -213,6 +213,7 @@ struct RunFileText {
         workers: "127.0.0.1:0", // port 0: the system chooses, endpoint.json tells
         http: "127.0.0.1:0",
         aggregation: "mean-logits", // or mean-probability, vote, depth-weighted
+        serving: "deepest", // prefix of each shard; or every-sequence, as many answers as sequences
         deadline: "gdpr", // by when deletions are finished; also "ccpa" or "days:N"
         // maximumWorkers: 1024, // connections of workers at a time
         auditShare: 0, // share of blocks that idle workers train again to compare bits

@@ -26,6 +26,12 @@ let predictCommand = Command(
     CommandOption(
       "aggregation", .choice(Aggregation.allCases.map(\.rawValue)),
       help: "How the shards' answers become one; default: as the run file says."),
+    CommandOption(
+      "serving", .choice(ServingRule.allCases.map(\.rawValue)),
+      help: """
+        Which prefixes of a shard answer: the deepest, or the longest of every sequence, which \
+        costs as many answers. Default: as the run file says.
+        """),
     CommandOption("explain", .flag, help: "Say which shards, blocks and slices answered."),
     CommandOption("backbone", .path, placeholder: "DIR", help: "Alone: the backbone's folder."),
     CommandOption("adapter", .path, placeholder: "DIR", help: "Alone: a PEFT folder."),
@@ -55,7 +61,8 @@ let predictCommand = Command(
     response = try predict(
       records, CoordinatorClient(arguments),
       maximumDepth: arguments.integer(ifGiven: "maximum-depth"),
-      aggregation: arguments.string(ifGiven: "aggregation"), explain: arguments.flag("explain"))
+      aggregation: arguments.string(ifGiven: "aggregation"),
+      serving: arguments.string(ifGiven: "serving"), explain: arguments.flag("explain"))
   default: throw UserFacingError.usage("--backbone and --adapter go together")
   }
   try show(response, arguments, console) { response in
@@ -96,7 +103,7 @@ private func explanation(of response: PredictionResponse) -> String {
 /// Asks the coordinator in portions, so that no single answer takes long.
 func predict(
   _ records: [PredictionRequest.Item], _ client: CoordinatorClient, maximumDepth: Int? = nil,
-  aggregation: String? = nil, explain: Bool = false
+  aggregation: String? = nil, serving: String? = nil, explain: Bool = false
 ) throws -> PredictionResponse {
   var all = PredictionResponse(predictions: [])
   for start in stride(from: 0, to: records.count, by: 64) {
@@ -105,7 +112,7 @@ func predict(
       "/v1/predictions",
       PredictionRequest(
         records: portion, maximumDepth: maximumDepth, aggregation: aggregation,
-        explain: explain ? true : nil))
+        serving: serving, explain: explain ? true : nil))
     all.predictions += response.predictions
     all.aggregation = response.aggregation
   }

@@ -132,7 +132,8 @@ struct RunPage {
       [Self.row(name(report, ensemble), ensemble.served)]
     }
     let rules = evaluation.rules.map {
-      Self.row("this run, by \($0.aggregation.rawValue)", $0.score)
+      Self.row(
+        "this run, \($0.serving.rawValue), by \($0.aggregation.rawValue)", $0.score)
     }
     let head =
       measure == "accuracy"
@@ -182,7 +183,9 @@ struct RunPage {
   private func curve(_ name: String, _ ensemble: EvaluationReport.Ensemble, _ rule: Aggregation)
     -> EvaluationReport.Stream?
   {
-    ensemble.deletions.first { $0.stream == name && $0.aggregation == rule }
+    ensemble.deletions.first {
+      $0.stream == name && $0.aggregation == rule && $0.serving == evaluation.serving
+    }
   }
 
   private var forgetting: Page.Section? {
@@ -233,7 +236,9 @@ struct RunPage {
     ]
     let streams = ensembles.filter { $0.report.run == evaluation.run }
       .flatMap { report, ensemble, colour in
-        ensemble.deletions.filter { $0.aggregation == report.aggregation }.enumerated().map {
+        ensemble.deletions.filter {
+          ($0.aggregation, $0.serving) == (report.aggregation, report.serving)
+        }.enumerated().map {
           index, stream in
           LineChart.Series(
             "\(stream.stream), B=\(ensemble.sequences)",

@@ -2,6 +2,7 @@ import CoordinatorAPI
 import Evaluation
 import Foundation
 import Testing
+import Unlearning
 
 @Suite("Layouts, rules and tasks", .serialized) struct LayoutTests {
   /// A run whose file was changed before its first start.
@@ -86,6 +87,19 @@ import Testing
     let mean = try Self.predict(run, "--aggregation", "mean-probability")
     #expect(abs(mean.predictions[0].logits.reduce(0) { $0 + exp($1) } - 1) < 1e-9)
     #expect(votes.predictions[0].shards[0].blocks == nil)
+
+    // Two shards of two sequences each; of the one that a deletion reached what is left.
+    let every = try Self.predict(
+      run, "--serving", "every-sequence", "--aggregation", "depth-weighted")
+    #expect(every.predictions[0].shards.map(\.shard) == [0, 0, 1, 1])
+    #expect(every.predictions[0].shards.map(\.sequence) == [0, 1, 0, 1])
+    let report: EvaluationReport = try Lethe.json([
+      "evaluate", "--run", run.runFile, "--trials", "2", "--data",
+      run.folder.appendingPathComponent("records.jsonl").path,
+    ])
+    #expect(report.rules.contains { $0.serving == .everySequence })
+    let refused = try Lethe.run(["predict", "--run", run.runFile, "--serving", "x", "--text", "x"])
+    #expect(refused.status == 64)
   }
 
   @Test("a single label is a number: met, masked and repaired like classes")

@@ -48,6 +48,15 @@ import Unlearning
     #expect(table.served()[0] == Self.prefix(0, 0, 2))
   }
 
+  @Test func everySequenceServesWhatIsLeftOfIt() {
+    let tainted: [Int: Set<Int>] = [0: [2], 1: [0, 1]]
+    #expect(
+      Self.table.answering(.everySequence, tainted: tainted)
+        == [Self.prefix(0, 0, 2), Self.prefix(0, 1, 1)])
+    #expect(Self.table.answering(.deepest, tainted: tainted) == [Self.prefix(0, 0, 2)])
+    #expect(Self.table.answering(.everySequence, maximumDepth: 1).allSatisfy { $0.depth == 1 })
+  }
+
   @Test func fewerSequencesAreTheFirst() {
     let single = Self.table.keeping(sequenceCount: 1)
     #expect(single.sequences.count == 1)
