@@ -72,7 +72,7 @@ struct HelpText {
     return heading("Usage") + lines.joined(separator: "\n").dropFirst("Usage:".count)
   }
 
-  private func spelling(of argument: Argument) -> String {
+  func spelling(of argument: Argument) -> String {
     let name = argument.name.uppercased()
     return switch argument.arity {
     case .one: name
@@ -82,15 +82,15 @@ struct HelpText {
     }
   }
 
-  private func spelling(of option: CommandOption) -> String {
+  func spelling(of option: CommandOption) -> String {
     option.kind.takesValue ? "--\(option.name) \(option.placeholder)" : "--\(option.name)"
   }
 
-  private func description(of argument: Argument) -> String {
+  func description(of argument: Argument) -> String {
     ([argument.help] + (argument.kind.limits.map { ["[\($0)]"] } ?? [])).joined(separator: " ")
   }
 
-  private func description(of option: CommandOption) -> String {
+  func description(of option: CommandOption) -> String {
     var words = [option.help]
     if let limits = option.kind.limits { words.append("[\(limits)]") }
     if option.isRequired { words.append("[required]") }

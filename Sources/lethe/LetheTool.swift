@@ -3,7 +3,7 @@ import ServiceSupport
 import SystemIO
 
 /// Every verb of the one executable.
-let letheTool = CommandLineTool(
+let letheTool: CommandLineTool = CommandLineTool(
   name: "lethe", version: "0.1.0",
   summary: "Train models that can forget.",
   discussion: """
@@ -14,11 +14,9 @@ let letheTool = CommandLineTool(
   commands: [
     initCommand, upCommand, coordinatorCommand, workerCommand, keyCommand, trainCommand,
     statusCommand, deleteCommand, deletionsCommand, receiptCommand, ledgerCommand, lineageCommand,
-    whyCommand,
-    predictCommand, evaluateCommand, reportCommand, exportCommand, verifyCommand, backupCommand,
-    restoreCommand,
-    journalCommand,
-    trainBlockCommand, benchCommand, simulateCommand, demoCommand,
+    whyCommand, predictCommand, evaluateCommand, reportCommand, exportCommand, verifyCommand,
+    backupCommand, restoreCommand, journalCommand, trainBlockCommand, benchCommand,
+    simulateCommand, demoCommand, completionsCommand, manualCommand,
   ],
   explain: explain)
 
