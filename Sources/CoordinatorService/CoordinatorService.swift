@@ -1,4 +1,5 @@
 import CoordinatorCore
+import Foundation
 import HTTP
 import Hashing
 import ServiceSupport
@@ -108,8 +109,11 @@ package final class CoordinatorService: Sendable {
     try endpoint.write(to: directory.path)
     noteReach()
     log.write("ready", "workers \(workerListener.address), http \(httpServer.address)")
+    let manager = ServiceManager(environment: ProcessInfo.processInfo.environment)
+    manager?.say("READY=1\nSTATUS=workers \(workerListener.address), http \(httpServer.address)")
     BackgroundThread.start("ticker") { [self] in
       var shown: UInt64 = 0
+      var fed = -Double.infinity
       while true {
         SystemClock.sleep(seconds: 0.25)
         loop.post(.ticked)
@@ -117,6 +121,11 @@ package final class CoordinatorService: Sendable {
         let head = loop.inspect { $0.state.ledger.head }
         if head.size > shown { for link in currentLinks { link.send(.head(head)) } }
         shown = head.size
+        // The loop has just answered: whoever watches may know.
+        if let limit = manager?.watchdogSeconds, SystemClock.seconds - fed > limit / 3 {
+          manager?.say("WATCHDOG=1")
+          fed = SystemClock.seconds
+        }
       }
     }
     BackgroundThread.start("housekeeper") { [self] in keepHouse() }
