@@ -269,8 +269,27 @@ def tables(runs):
                     ["accuracy %"] + [
                         spread([one["byDepth"][k]["quality"]["accuracy"] for one in found])
                         for k in range(depth)]]) + "\n")
+        parts.append(combinations(data, seeds))
         parts.append(changes(data, seeds))
     return "\n".join(filter(None, parts)) + "\n"
+
+
+def combinations(data, seeds):
+    """Ways to make one answer of the same blocks; they cost no training."""
+    rows = []
+    for shape in ("s3t-L3", "s3t-L6"):
+        reports = [json.loads(one.evaluation.read_text()) for one in seeds(data, shape)]
+        for place, rule in enumerate(reports[0]["rules"] if reports else []):
+            scores = [one["rules"][place]["score"]["quality"] for one in reports]
+            loss = statistics.mean(one["loss"] for one in scores)
+            rows.append([
+                f"{shape}, {rule['serving']}, {rule['aggregation']}", str(len(scores)),
+                spread([one["accuracy"] for one in scores]), f"{loss:.3f}",
+                spread([one["calibrationError"] for one in scores])])
+    return (
+        "\nWays to make one answer of the same blocks (B=3), nothing deleted; the first is S3T's:"
+        "\n\n" + table([["serving, aggregation", "seeds", "accuracy %", "loss",
+                         "calibration error %"]] + rows) + "\n")
 
 
 def changes(data, seeds):
