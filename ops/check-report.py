@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
 import browser  # noqa: E402
-from runs import ROOT, Run, record_line, tool  # noqa: E402
+from runs import ROOT, Run, must, record_line  # noqa: E402
 
 FOLDER = ROOT / ".build/report"
 WIDTHS = (400, 1280)
@@ -80,13 +80,6 @@ def made():
     finally:
         first.stop()
     return report
-
-
-def must(*arguments):
-    code, output, errors = tool(*arguments)
-    if code:
-        raise SystemExit(f"lethe {arguments[0]}: {errors or output}")
-    return output
 
 
 def main():

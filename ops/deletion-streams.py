@@ -25,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
 import runs  # noqa: E402
-from runs import ROOT, Run, tool  # noqa: E402
+from runs import ROOT, Run, must  # noqa: E402
 
 FOLDER = ROOT / ".cache/streams"
 SHAPE = (3, 3, 3)
@@ -51,13 +51,6 @@ def prepare(count, workers):
     must("train", "--watch", "--run", run.run_file)
     run.stop()
     return run, rows
-
-
-def must(*arguments):
-    code, output, errors = tool(*arguments)
-    if code:
-        raise SystemExit(f"lethe {arguments[0]}: {errors or output}")
-    return output
 
 
 def requests(kind, run, rows, size):

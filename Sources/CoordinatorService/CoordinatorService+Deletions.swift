@@ -13,6 +13,14 @@ private struct Selection {
   var texts: [String]
   /// `nil` where the text cannot be an id.
   var ids: [RecordID?]
+
+  /// Adds what was found, in an order of its own.
+  mutating func add(_ found: [RecordID]) {
+    for id in found.sorted() {
+      texts.append(id.text)
+      ids.append(id)
+    }
+  }
 }
 
 extension CoordinatorService {
@@ -175,10 +183,7 @@ extension CoordinatorService {
         }
       }
     }
-    for id in found.sorted() {
-      selection.texts.append(id.text)
-      selection.ids.append(id)
-    }
+    selection.add(found)
   }
 
   private func add(
@@ -188,10 +193,7 @@ extension CoordinatorService {
     var found: [RecordID] = []
     // Tags are looked up by a short hash; the records themselves decide.
     try visit(tags) { if isMeant($0), !known.contains($0.id) { found.append($0.id) } }
-    for id in found.sorted() {
-      selection.texts.append(id.text)
-      selection.ids.append(id)
-    }
+    selection.add(found)
   }
 
   /// Reads the records behind tags from their slices' files.

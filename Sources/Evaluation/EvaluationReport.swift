@@ -148,6 +148,11 @@ package struct EvaluationReport: Codable, Sendable {
   package var fullRetraining: RepairCost
   package var membership: Membership?
 
+  /// An ensemble's streams under the rules that the run answers by; it may hold others beside them.
+  package func ownStreams(of ensemble: Ensemble) -> [Stream] {
+    ensemble.deletions.filter { ($0.aggregation, $0.serving) == (aggregation, serving) }
+  }
+
   package init(
     run: String, journalSequence: UInt64, shards: Int, slices: Int, layersPerBlock: [Int],
     labels: [String], records: Int, texts: Int, aggregation: Aggregation, serving: ServingRule,

@@ -176,9 +176,7 @@ private struct Yardstick {
 
   init(_ path: String, _ client: CoordinatorClient) throws {
     let recipe: RecipeDescription = try client.get("/v1/recipe")
-    let contents = try readDatasetContents(path, labels: recipe.labels)
-    let records =
-      contents.evaluation.isEmpty ? contents.training : contents.evaluation.map(\.record)
+    let records = try readEvaluationRecords(path, labels: recipe.labels)
     guard !records.isEmpty else {
       throw ServiceError(.badData, "\(path) holds no record", try: "name one with texts and labels")
     }

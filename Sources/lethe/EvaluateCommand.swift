@@ -315,9 +315,7 @@ private func text(_ report: EvaluationReport) -> String {
 
 private func deletionTable(_ report: EvaluationReport) -> String {
   let streams = report.ensembles.flatMap { ensemble in
-    ensemble.deletions.filter {
-      ($0.aggregation, $0.serving) == (report.aggregation, report.serving)
-    }.map { (ensemble, $0) }
+    report.ownStreams(of: ensemble).map { (ensemble, $0) }
   }
   var table = TextTable(
     [.right("deletions")]

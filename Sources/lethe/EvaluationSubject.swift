@@ -13,6 +13,12 @@ import Training
 import Unlearning
 import WorkerService
 
+/// The records that a file marks for evaluation, or all where it marks none.
+func readEvaluationRecords(_ path: String, labels: [String]) throws -> [Record] {
+  let contents = try readDatasetContents(path, labels: labels)
+  return contents.evaluation.isEmpty ? contents.training : contents.evaluation.map(\.record)
+}
+
 /// A run as an evaluation sees it: its plan, its blocks that stand, and the model they belong to.
 struct EvaluationSubject {
   let file: RunFile
@@ -68,9 +74,7 @@ struct EvaluationSubject {
 
   /// What a file holds for an evaluation: the records it marks so, or all where it marks none.
   func records(of path: String) throws -> [Record] {
-    let contents = try readDatasetContents(path, labels: file.labels)
-    return contents.evaluation.isEmpty
-      ? contents.training : contents.evaluation.map(\.record)
+    try readEvaluationRecords(path, labels: file.labels)
   }
 
   /// Where the records of each person lie; empty if no record of the run's files names one.

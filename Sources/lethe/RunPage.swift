@@ -180,17 +180,10 @@ struct RunPage {
 
   // MARK: - Forgetting without repair
 
-  private func curve(_ name: String, _ ensemble: EvaluationReport.Ensemble, _ rule: Aggregation)
-    -> EvaluationReport.Stream?
-  {
-    ensemble.deletions.first {
-      $0.stream == name && $0.aggregation == rule && $0.serving == evaluation.serving
-    }
-  }
-
   private var forgetting: Page.Section? {
     let curves = ensembles.compactMap { report, ensemble, colour in
-      curve("uniform", ensemble, report.aggregation).map { (report, ensemble, colour, $0.points) }
+      report.ownStreams(of: ensemble).first { $0.stream == "uniform" }
+        .map { (report, ensemble, colour, $0.points) }
     }
     guard !curves.isEmpty else { return nil }
     let quality = curves.map { report, ensemble, colour, points in
@@ -236,10 +229,7 @@ struct RunPage {
     ]
     let streams = ensembles.filter { $0.report.run == evaluation.run }
       .flatMap { report, ensemble, colour in
-        ensemble.deletions.filter {
-          ($0.aggregation, $0.serving) == (report.aggregation, report.serving)
-        }.enumerated().map {
-          index, stream in
+        report.ownStreams(of: ensemble).enumerated().map { index, stream in
           LineChart.Series(
             "\(stream.stream), B=\(ensemble.sequences)",
             stream.points.map { (x: Double($0.deletions), y: $0.quality) },

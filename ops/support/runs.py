@@ -21,6 +21,14 @@ def tool(*arguments):
     return done.returncode, done.stdout, done.stderr
 
 
+def must(*arguments):
+    """What lethe prints, or the end of the script with its complaint."""
+    code, output, errors = tool(*arguments)
+    if code:
+        raise SystemExit(f"lethe {arguments[0]}: {errors or output}")
+    return output
+
+
 def record_line(identifier, index, text=None):
     words = [WORDS[(index * 7 + k * k * 3) % 10] for k in range(3 + index % 7)]
     return json.dumps({
