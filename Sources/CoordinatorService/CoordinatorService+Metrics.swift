@@ -1,6 +1,7 @@
 import CoordinatorAPI
 import CoordinatorCore
 import HTTP
+import ServiceSupport
 import SystemIO
 
 /// How requests have gone since the start.
@@ -67,7 +68,8 @@ extension CoordinatorService {
     let open = deletions.filter { $0.certifiedAt == nil }
     var text = Exposition()
     text.add(
-      "lethe_build_info", .gauge, "The version that runs.", by: "version", [("0.1.0", 1)])
+      "lethe_build_info", .gauge, "The version that runs.", by: "version",
+      [(ProductVersion.text, 1)])
     text.add("lethe_records", .gauge, "Live records.", Double(status.records))
     text.add(
       "lethe_records_deleted_total", .counter, "Records deleted.", Double(status.deleted))

@@ -4,7 +4,7 @@ import SystemIO
 
 /// Every verb of the one executable.
 let letheTool: CommandLineTool = CommandLineTool(
-  name: "lethe", version: "0.1.0",
+  name: "lethe", version: ProductVersion.text,
   summary: "Train models that can forget.",
   discussion: """
     Lethe trains many small LoRA blocks over one frozen transformer, so that any training record \
