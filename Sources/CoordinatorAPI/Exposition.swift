@@ -33,14 +33,24 @@ package struct Exposition: Sendable {
   ) {
     begin(name, .histogram, help)
     for (value, histogram) in series {
-      let common = "\(label)=\"\(Self.escaped(value))\""
-      for (bound, count) in zip(Histogram.bounds, histogram.cumulativeCounts) {
-        text += "\(name)_bucket{\(common),le=\"\(Self.text(bound))\"} \(count)\n"
-      }
-      text += "\(name)_bucket{\(common),le=\"+Inf\"} \(histogram.count)\n"
-      text += "\(name)_sum{\(common)} \(Self.text(histogram.sum))\n"
-      text += "\(name)_count{\(common)} \(histogram.count)\n"
+      add(name, histogram, "\(label)=\"\(Self.escaped(value))\"")
     }
+  }
+
+  package mutating func add(_ name: String, _ help: String, _ histogram: Histogram) {
+    begin(name, .histogram, help)
+    add(name, histogram, nil)
+  }
+
+  private mutating func add(_ name: String, _ histogram: Histogram, _ label: String?) {
+    let lead = label.map { $0 + "," } ?? ""
+    let common = label.map { "{\($0)}" } ?? ""
+    for (bound, count) in zip(histogram.bounds, histogram.cumulativeCounts) {
+      text += "\(name)_bucket{\(lead)le=\"\(Self.text(bound))\"} \(count)\n"
+    }
+    text += "\(name)_bucket{\(lead)le=\"+Inf\"} \(histogram.count)\n"
+    text += "\(name)_sum\(common) \(Self.text(histogram.sum))\n"
+    text += "\(name)_count\(common) \(histogram.count)\n"
   }
 
   private mutating func begin(_ name: String, _ kind: Kind, _ help: String) {
@@ -67,16 +77,28 @@ package struct Exposition: Sendable {
 
 /// How long things took, counted by fixed bounds in seconds.
 package struct Histogram: Equatable, Sendable {
-  package static let bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30]
+  /// For what people and programs wait for.
+  package static let answerBounds = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30,
+  ]
+  /// For what takes its time: a second, a minute, an hour, a day, a month.
+  package static let workBounds: [Double] = [
+    1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400, 604_800, 2_592_000,
+  ]
 
-  private var counts = [Int](repeating: 0, count: bounds.count)
+  package let bounds: [Double]
+  private var counts: [Int]
   package private(set) var count = 0
   package private(set) var sum = 0.0
 
-  package init() {}
+  /// - Parameter bounds: Ascending.
+  package init(bounds: [Double] = Histogram.answerBounds) {
+    self.bounds = bounds
+    counts = Array(repeating: 0, count: bounds.count)
+  }
 
   package mutating func add(seconds: Double) {
-    if let place = Self.bounds.firstIndex(where: { seconds <= $0 }) { counts[place] += 1 }
+    if let place = bounds.firstIndex(where: { seconds <= $0 }) { counts[place] += 1 }
     count += 1
     sum += seconds
   }

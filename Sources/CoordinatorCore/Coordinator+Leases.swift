@@ -7,6 +7,7 @@ extension Coordinator {
   mutating func tick(into step: inout Step) {
     for lease in leases.all where lease.until <= now.monotonic {
       cancel(lease, in: &step)
+      leaseTroubles.expired += 1
       noteLoss(of: lease, reason: "the lease ran out")
     }
     speculate(into: &step)

@@ -15,12 +15,20 @@ package struct ShardReport: Equatable, Sendable {
   fileprivate var waiting: [String: Int] = [:]
   /// Slots that only a worker is missing for.
   fileprivate var readyCount = 0
+  /// Since when the first of them has waited.
+  var readySince: Milliseconds?
+  /// Bytes of the standing blocks.
+  package fileprivate(set) var artifactByteCount: UInt64 = 0
   /// Slots that were masked or have failed: what they wait for changes with time, with the workers
   /// there are, and with deletions elsewhere.
-  fileprivate var unsettled: [BlockSlot] = []
+  var unsettled: [BlockSlot] = []
 
   fileprivate init(stageCount: Int) {
     work = Array(repeating: StageWork(), count: stageCount)
+  }
+
+  fileprivate mutating func noteWait(since: Milliseconds) {
+    readySince = min(readySince ?? since, since)
   }
 }
 
@@ -78,7 +86,10 @@ extension Coordinator {
     for slot in state.plan.slots(ofShard: shard) {
       if let block = state.block(at: slot) {
         report.trainedCount += 1
-        if counted.insert(block.key).inserted { report.work[slot.stage - 1].add(block.work) }
+        if counted.insert(block.key).inserted {
+          report.work[slot.stage - 1].add(block.work)
+          report.artifactByteCount += block.byteCount
+        }
         continue
       }
       let hasFailed = state.expectedKeys[slot].map { failures[$0] != nil } ?? false
@@ -87,9 +98,16 @@ extension Coordinator {
         continue
       }
       switch standstill(of: slot) {
-      case nil: report.readyCount += 1
+      case nil:
+        report.readyCount += 1
+        report.noteWait(since: waitingSince(slot))
       case .training: break
-      case .some(let reason): report.waiting[reason.word, default: 0] += 1
+      case .some(let reason):
+        report.waiting[reason.word, default: 0] += 1
+        // The first worker of all fixes the numeric class, and with it what there is to train.
+        if reason == .noWorkers, slot.parent == nil, state.isTrainingRequested {
+          report.noteWait(since: waitingSince(slot))
+        }
       }
     }
     return report

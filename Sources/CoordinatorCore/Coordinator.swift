@@ -13,6 +13,9 @@ package struct Coordinator: Sendable {
   package private(set) var records: RecordIndex
   package private(set) var workers: [WorkerID: WorkerState] = [:]
   package internal(set) var leases = LeaseBook()
+  package internal(set) var leaseTroubles = LeaseTroubles()
+  /// When training was asked for, as far as this process has seen it.
+  var requests = TrainingRequests()
   package internal(set) var failures: [BlockKey: BlockFailures] = [:]
   /// Stages in the middle whose bytes are kept, with the slot they belong to.
   package internal(set) var checkpoints: [BlockKey: KeptCheckpoint] = [:]
@@ -98,6 +101,7 @@ package struct Coordinator: Sendable {
   private mutating func decide(_ event: Event, into step: inout Step) {
     switch event {
     case .started:
+      requests.openedAt = now.wall
       record(.started(term: state.term + 1, at: now.wall), in: &step)
       adoptCheckpoints(foundCheckpoints, in: &step)
       foundCheckpoints = [:]
@@ -107,6 +111,8 @@ package struct Coordinator: Sendable {
     case .trainingRequested:
       // The operator's word also clears the verdict on blocks that failed everywhere.
       failures = [:]
+      if !state.isTrainingRequested { requests.openedAt = now.wall }
+      requests.latestAt = now.wall
       record(.trainingRequested(at: now.wall), in: &step)
 
     case .workerJoined(let id, let introduction): join(id, introduction, into: &step)
@@ -179,6 +185,7 @@ package struct Coordinator: Sendable {
     guard let lease = leases[epoch: upload.epoch], lease.key == upload.key, lease.worker == id,
       state.expectedKeys[lease.slot] == upload.key
     else {
+      leaseTroubles.staleCompletions += 1
       step.effects.append(.refused(id, upload.epoch, .staleLease))
       discard(upload.artifact, in: &step)
       return

@@ -60,6 +60,14 @@ package struct LeaseBook: Sendable {
   }
 }
 
+/// What became of leases since this process began, but for those that ended well.
+package struct LeaseTroubles: Equatable, Sendable {
+  /// Leases that nobody renewed in time.
+  package internal(set) var expired = 0
+  /// Results that came for a lease that had ended.
+  package internal(set) var staleCompletions = 0
+}
+
 /// The right to train a block until a moment, with the number that fences off older attempts.
 package struct Lease: Equatable, Sendable {
   package enum Purpose: Equatable, Sendable {

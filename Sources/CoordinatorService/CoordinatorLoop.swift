@@ -1,3 +1,4 @@
+import CoordinatorAPI
 import CoordinatorCore
 import Hashing
 import ServiceSupport
@@ -46,7 +47,16 @@ final class CoordinatorLoop: Sendable {
     case saltErasure(UInt64, Promise<Bool>)
   }
 
+  /// How long things have taken since the start.
+  struct Times: Sendable {
+    /// Making what was decided together durable in both copies of the journal.
+    var appends = Histogram()
+    /// From a question to its answer, as a probe four times a second finds it.
+    var questions = Histogram()
+  }
+
   private let work = Mailbox<Work>(limit: 1 << 16)
+  let times = Guarded(Times())
   private let log: Log
   private let saltPath: String
 
@@ -138,7 +148,11 @@ final class CoordinatorLoop: Sendable {
     durably {
       // Salts first: a deletion whose salt is lost has a receipt that nobody can open.
       try salts.append(step.salts)
+      let start = SystemClock.seconds
       try journal.append(step.entries.map(\.encoded), epoch: UInt64(coordinator.state.term))
+      if !step.entries.isEmpty {
+        times.withLock { $0.appends.add(seconds: SystemClock.seconds - start) }
+      }
     }
     perform(step.effects) { coordinator.state.artifactUses[$0] != nil }
     for item in later {

@@ -7,7 +7,8 @@ import SystemIO
 /// How requests have gone since the start.
 struct RequestLog {
   private(set) var durations: [String: Histogram] = [:]
-  private(set) var statuses: [String: Int] = [:]
+  /// With the usual ones from the start, so that a rate over the first of them is not lost.
+  private(set) var statuses = ["200": 0, "400": 0, "401": 0, "404": 0, "500": 0, "503": 0]
 
   mutating func add(_ kind: RequestKind, status: Int, seconds: Double) {
     durations[kind.rawValue, default: Histogram()].add(seconds: seconds)
@@ -63,9 +64,13 @@ extension CoordinatorService {
   /// `GET /metrics`: no label names a record, a block or a worker.
   func metrics() -> HTTPResponse {
     let status = status()
-    let deletions = loop.inspect { $0.state.deletions }
-    let now = SystemClock.wallMilliseconds
-    let open = deletions.filter { $0.certifiedAt == nil }
+    let queue = loop.report { view, reports in
+      QueueFigures(
+        longestWait: view.coordinator.longestWait(reports) ?? 0,
+        troubles: view.coordinator.leaseTroubles,
+        artifactByteCount: reports.reduce(0) { $0 + $1.artifactByteCount })
+    }
+    let clocks = loop.inspect { DeletionClocks($0.state.deletions, SystemClock.wallMilliseconds) }
     var text = Exposition()
     text.add(
       "lethe_build_info", .gauge, "The version that runs.", by: "version",
@@ -101,20 +106,20 @@ extension CoordinatorService {
         ),
       ])
     text.add(
-      "lethe_deletions", .gauge, "Deletions by state.", by: "state",
-      DeletionState.allCases.map { state in
-        (state.rawValue, Double(deletions.count { $0.state == state }))
-      })
+      "lethe_worker_heartbeat_oldest_age_seconds", .gauge,
+      "Longest time that a connected worker has said nothing; 0 without workers.",
+      Double(currentLinks.map(\.silence).max() ?? 0) / 1000)
     text.add(
-      "lethe_deletions_overdue", .gauge, "Deletions that are past their due date.",
-      Double(open.count { $0.due < now }))
+      "lethe_job_queue_oldest_age_seconds", .gauge,
+      "Longest time that a block has only lacked a worker; 0 without one.",
+      Double(queue.longestWait) / 1000)
     text.add(
-      "lethe_deletions_due_soon", .gauge, "Unfinished deletions due within three days.",
-      Double(open.count { $0.due >= now && $0.due < now + 3 * 86_400_000 }))
+      "lethe_leases_expired_total", .counter, "Leases that ran out since the start.",
+      Double(queue.troubles.expired))
     text.add(
-      "lethe_deletion_oldest_age_seconds", .gauge,
-      "Age of the oldest deletion that is not certified; 0 without one.",
-      open.map { Double(max(now - $0.acceptedAt, 0)) / 1000 }.max() ?? 0)
+      "lethe_stale_completions_total", .counter,
+      "Results since the start whose lease had ended.", Double(queue.troubles.staleCompletions))
+    clocks.write(to: &text)
     text.add("lethe_ledger_entries", .gauge, "Entries of the ledger.", Double(status.ledgerSize))
     text.add(
       "lethe_journal_sequence", .gauge, "The newest journal entry.",
@@ -130,6 +135,13 @@ extension CoordinatorService {
         ("different", Double(status.audit.checked - status.audit.matched)),
       ])
     text.add("lethe_alarms", .gauge, "Alarms that stand.", Double(status.alarms.count))
+    let times = loop.times.withLock { $0 }
+    text.add(
+      "lethe_journal_append_seconds", "Time to make a batch durable in both copies.",
+      times.appends)
+    text.add(
+      "lethe_loop_lag_seconds", "Time that a question waits for the loop that decides.",
+      times.questions)
     let requests = requestLog.withLock { $0 }
     text.add(
       "lethe_http_requests_total", .counter, "Answers by status.", by: "code",
@@ -137,6 +149,8 @@ extension CoordinatorService {
     text.add(
       "lethe_http_request_duration_seconds", "Time to answer, by what was asked.", by: "kind",
       RequestKind.allCases.map { ($0.rawValue, requests.durations[$0.rawValue] ?? Histogram()) })
+    addStore(artifactByteCount: queue.artifactByteCount, to: &text)
+    Self.addProcess(to: &text)
     return HTTPResponse(
       status: 200, contentType: Exposition.contentType, body: Array(text.text.utf8))
   }

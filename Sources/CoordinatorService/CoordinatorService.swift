@@ -1,3 +1,4 @@
+import CoordinatorAPI
 import CoordinatorCore
 import Foundation
 import HTTP
@@ -118,7 +119,9 @@ package final class CoordinatorService: Sendable {
         SystemClock.sleep(seconds: 0.25)
         loop.post(.ticked)
         cutRevoked()
+        let asked = SystemClock.seconds
         let head = loop.inspect { $0.state.ledger.head }
+        loop.times.withLock { $0.questions.add(seconds: SystemClock.seconds - asked) }
         if head.size > shown { for link in currentLinks { link.send(.head(head)) } }
         shown = head.size
         // The loop has just answered: whoever watches may know.

@@ -135,6 +135,9 @@ final class WorkerLink: Sendable {
   /// Whether a heartbeat is overdue: the process stands still, or the network between is cut.
   var isSilent: Bool { isSilent(since: 0) }
 
+  /// How long ago the worker said anything.
+  var silence: Milliseconds { SystemClock.monotonicMilliseconds - heardAt.withLock { $0 } }
+
   private func isSilent(since start: Milliseconds) -> Bool {
     let last = max(start, heardAt.withLock { $0 })
     return SystemClock.monotonicMilliseconds - last >= WorkerLimits.answeringSilenceMilliseconds

@@ -106,9 +106,17 @@ extension FileSystem {
 
   /// Bytes that an unprivileged process may still write.
   package static func freeByteCount(_ path: String) throws(SystemCallError) -> UInt64 {
+    try room(path).freeByteCount
+  }
+
+  /// What the disk under a path has room for in all, and what of that is left.
+  package static func room(_ path: String) throws(SystemCallError)
+    -> (byteCount: UInt64, freeByteCount: UInt64)
+  {
     var status = statvfs()
     guard statvfs(path, &status) == 0 else { throw SystemCallError("statvfs", path) }
-    return UInt64(status.f_bavail) &* UInt64(status.f_frsize)
+    let unit = UInt64(status.f_frsize)
+    return (UInt64(status.f_blocks) &* unit, UInt64(status.f_bavail) &* unit)
   }
 }
 

@@ -6,6 +6,12 @@ package struct ProcessUsage: Sendable {
   package let peakResidentByteCount: Int
   /// Memory it holds now that no file backs.
   package let privateResidentByteCount: Int
+  /// All memory it holds now.
+  package let residentByteCount: Int
+  /// When it began, in seconds since 1970; whole seconds, as the kernel tells its own start.
+  package let startSeconds: Double
+  /// The descriptors it has open; 0 where this process may not look.
+  package let openDescriptorCount: Int
 
   /// Of this process.
   package static var own: ProcessUsage { ProcessUsage(of: SystemProcess.identifier)! }
@@ -18,7 +24,9 @@ package struct ProcessUsage: Sendable {
       let nameEnd = stat.lastIndex(of: ")")
     else { return nil }
     let fields = stat[nameEnd...].split(separator: " ")
-    guard fields.count > 13, let user = Double(fields[12]), let kernel = Double(fields[13]) else {
+    guard fields.count > 20, let user = Double(fields[12]), let kernel = Double(fields[13]),
+      let startTicks = Double(fields[20])
+    else {
       return nil
     }
     // Linux counts for user space in hundredths, whatever its own clock.
@@ -31,6 +39,10 @@ package struct ProcessUsage: Sendable {
     }
     peakResidentByteCount = byteCount("VmHWM:")
     privateResidentByteCount = byteCount("RssAnon:")
+    residentByteCount = byteCount("VmRSS:")
+    let boot = Self.text("/proc/stat")?.split(separator: "\n").first { $0.hasPrefix("btime ") }
+    startSeconds = (boot.flatMap { Double($0.dropFirst(6)) } ?? 0) + (startTicks / 100).rounded()
+    openDescriptorCount = (try? FileSystem.list("/proc/\(identifier)/fd").count) ?? 0
   }
 
   private static func text(_ path: String) -> String? {

@@ -36,4 +36,23 @@ import Testing
     #expect(lines.contains(#"lethe_wait_seconds_bucket{kind="read",le="+Inf"} 5"#))
     #expect(lines.last == #"lethe_wait_seconds_count{kind="read"} 5"#)
   }
+
+  @Test("a histogram alone has no empty label")
+  func plainHistogram() {
+    var histogram = Histogram(bounds: [1, 60])
+    for seconds in [0.5, 30, 90] { histogram.add(seconds: seconds) }
+    var exposition = Exposition()
+    exposition.add("lethe_work_seconds", "Works.", histogram)
+    #expect(
+      exposition.text == """
+        # HELP lethe_work_seconds Works.
+        # TYPE lethe_work_seconds histogram
+        lethe_work_seconds_bucket{le="1"} 1
+        lethe_work_seconds_bucket{le="60"} 2
+        lethe_work_seconds_bucket{le="+Inf"} 3
+        lethe_work_seconds_sum 120.5
+        lethe_work_seconds_count 3
+
+        """)
+  }
 }
