@@ -6,10 +6,13 @@ package struct Terminal: Equatable, Sendable {
   package let columnCount: Int?
   /// Whether escape sequences for colour and weight are welcome.
   package let isStyled: Bool
+  /// Whether a person sits there, also at a terminal that can neither redraw nor colour.
+  package let isInteractive: Bool
 
-  package init(columnCount: Int?, isStyled: Bool) {
+  package init(columnCount: Int?, isStyled: Bool, isInteractive: Bool? = nil) {
     self.columnCount = columnCount
     self.isStyled = isStyled
+    self.isInteractive = isInteractive ?? (columnCount != nil)
   }
 
   /// Not a terminal: no bar, no colour.
@@ -19,14 +22,19 @@ package struct Terminal: Equatable, Sendable {
   /// turns styles off; a dumb terminal also gets no redrawing.
   package init(descriptor: CInt, environment: [String: String]) {
     let isDumb = environment["TERM"] == "dumb"
-    guard isatty(descriptor) == 1, !isDumb else {
+    guard isatty(descriptor) == 1 else {
       self = .none
+      return
+    }
+    guard !isDumb else {
+      self.init(columnCount: nil, isStyled: false, isInteractive: true)
       return
     }
     var size = winsize()
     let known = ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
-    columnCount = known ? Int(size.ws_col) : 80
-    isStyled = environment["NO_COLOR", default: ""].isEmpty
+    self.init(
+      columnCount: known ? Int(size.ws_col) : 80,
+      isStyled: environment["NO_COLOR", default: ""].isEmpty)
   }
 
   /// Text between escape sequences, or as it is where styles are off.

@@ -49,7 +49,8 @@ final class ArtifactIntake: Sendable {
       try store.put(together: group.map { ($0.digest, $0.bytes) })
     } catch {
       // One that has no room, or a disk that failed for somebody else, must not refuse all.
-      log.write("group_not_stored", "\(group.count) artifacts, now one by one: \(error)")
+      log.write(
+        .groupNotStored, nil, [.blocks: Log.Value(group.count), .error: Log.Value(error)])
       return takeOneByOne(group)
     }
     for arrival in group { arrival.then(nil) }

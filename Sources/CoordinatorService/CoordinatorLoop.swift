@@ -154,6 +154,7 @@ final class CoordinatorLoop: Sendable {
         times.withLock { $0.appends.add(seconds: SystemClock.seconds - start) }
       }
     }
+    for entry in step.entries { entry.write(to: log) }
     perform(step.effects) { coordinator.state.artifactUses[$0] != nil }
     for item in later {
       switch item {
@@ -211,7 +212,7 @@ final class CoordinatorLoop: Sendable {
     do {
       try body()
     } catch {
-      log.write("journal_failed", "\(error)")
+      log.write(.journalFailed, nil, [.error: Log.Value(error)])
       let isDiskFull = (error as? SystemCallError)?.isDiskFull == true
       SystemProcess.exitAtOnce(isDiskFull ? 73 : 1)
     }

@@ -23,7 +23,7 @@ extension CoordinatorService {
         throw failure
       } catch  where attempt < 3 {
         // A purge took a file away in between; begin anew from the state of now.
-        log.write("backup_again", "\(error)")
+        log.write(.backupAgain, nil, [.error: Log.Value(error)])
         try FileSystem.removeTree(request.path)
         attempt += 1
       }

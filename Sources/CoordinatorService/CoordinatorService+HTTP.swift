@@ -41,7 +41,7 @@ extension CoordinatorService {
     } catch let failure as APIFailure {
       return json(APIError(error: failure.error, hint: failure.hint), status: failure.status)
     } catch {
-      log.write("request_failed", "\(request.method) \(request.segments.first ?? "")")
+      log.write(.requestFailed, "\(request.method) \(request.segments.first ?? "")")
       return json(APIError(error: "\(error)"), status: 500)
     }
   }

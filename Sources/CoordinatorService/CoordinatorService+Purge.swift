@@ -24,7 +24,7 @@ extension CoordinatorService {
         try snapshot()
         return loop.post(.purgeFinished(throughDeletion: order.throughDeletion))
       } catch {
-        log.write("purge_failed", "\(error); trying again")
+        log.write(.purgeFailed, nil, [.error: Log.Value(error)])
       }
       SystemClock.sleep(seconds: 5)
     }
@@ -68,7 +68,7 @@ extension CoordinatorService {
       try FileSystem.synchronizeDirectory(path)
       try FileSystem.removeDirectoryIfEmpty(path)
     }
-    log.write("export_removed", "it held a block that saw a deleted record")
+    log.write(.exportRemoved)
   }
 
   /// Writes the present state in front of a new journal segment and retires what is older.

@@ -45,12 +45,14 @@ extension CoordinatorService {
       return refusal
     }
     if let refusal {
-      log.write("worker_turned_away", "\(key): \(refusal.reason)")
+      log.write(.workerTurnedAway, "\(key): \(refusal.reason)")
       return link.close(after: .turnedAway(refusal))
     }
     link.send(.welcome(recipe, head))
     loop.post(.workerJoined(link.id, introduction))
-    log.write("worker_joined", "\(introduction.name) as \(link.id.number) with key \(key)")
+    log.write(
+      .workerJoined, "\(introduction.name) joined with key \(key)",
+      [.worker: Log.Value(link.id.number)])
   }
 
   private func reasonAgainst(
@@ -70,7 +72,7 @@ extension CoordinatorService {
   private func depart(_ link: WorkerLink) {
     guard members.withLock({ $0.byID.removeValue(forKey: link.id) }) != nil else { return }
     loop.post(.workerLeft(link.id))
-    log.write("worker_left", "\(link.id.number)")
+    log.write(.workerLeft, nil, [.worker: Log.Value(link.id.number)])
   }
 
   /// Ends the connections of keys that are no longer there.
@@ -82,7 +84,9 @@ extension CoordinatorService {
       }
     }
     for member in revoked where !member.link.isLeaving {
-      log.write("key_revoked", "\(member.key): worker \(member.link.id.number) has to go")
+      log.write(
+        .keyRevoked, "the key \(member.key) is gone; its worker has to go",
+        [.worker: Log.Value(member.link.id.number)])
       member.link.close(after: .turnedAway(TurnedAway(.revoked, "your key has been revoked")))
     }
   }
@@ -108,7 +112,8 @@ extension CoordinatorService {
     guard !link.isLeaving else { return }
     if let event = message.event(from: link.id) {
       if case .failed(_, let failure) = message, failure.kind != .cancelled {
-        log.write("block_failed", failure.reason)
+        log.write(
+          .blockFailed, nil, [.worker: Log.Value(link.id.number), .error: .text(failure.reason)])
       }
       // A heartbeat may pass whatever waits: a lease must not run out while an upload is stored.
       if case .heartbeat = message { return loop.post(event) }
@@ -144,7 +149,7 @@ extension CoordinatorService {
     case .requestWork, .heartbeat, .failed, .forgotten, .draining, .hello, .welcome, .head,
       .turnedAway, .lease, .cancel, .heard, .uploadAccepted, .uploadRefused, .slice, .artifact,
       .unavailable, .forget, .predict:
-      log.write("unexpected_message", "worker \(link.id.number)")
+      log.write(.unexpectedMessage, nil, [.worker: Log.Value(link.id.number)])
       link.close()
     }
   }
@@ -181,7 +186,12 @@ extension CoordinatorService {
       }
       return .slice(records.map(\.encoded))
     } catch {
-      log.write("slice_unreadable", "\(error)")
+      log.write(
+        .sliceUnreadable, nil,
+        [
+          .shard: Log.Value(location.shard), .slice: Log.Value(location.slice),
+          .error: Log.Value(error),
+        ])
       return .unavailable("the slice cannot be read")
     }
   }
@@ -193,7 +203,7 @@ extension CoordinatorService {
     do {
       return .artifact(try directory.artifacts.get(digest))
     } catch {
-      log.write("artifact_unreadable", "\(error)")
+      log.write(.artifactUnreadable, nil, [.error: Log.Value(error)])
       return .unavailable("the artifact cannot be read")
     }
   }
@@ -212,7 +222,8 @@ extension CoordinatorService {
       defer { done() }
       link.send(.uploadRefused(epoch: epoch, .invalidArtifact))
       let reason = "the artifact is not valid: \(error)"
-      log.write("artifact_refused", "worker \(link.id.number): \(reason)")
+      log.write(
+        .artifactRefused, nil, [.worker: Log.Value(link.id.number), .error: Log.Value(error)])
       return loop.post(.failed(link.id, epoch: epoch, Failure(kind: .host, reason: reason)))
     }
     let digest = SHA256.hash(bytes)
@@ -232,7 +243,7 @@ extension CoordinatorService {
     _ digest: Digest, _ error: SystemCallError, epoch: UInt64, from link: WorkerLink
   ) {
     intake.decided(digest)
-    log.write("artifact_not_stored", "\(error)")
+    log.write(.artifactNotStored, nil, [.error: Log.Value(error)])
     link.send(.uploadRefused(epoch: epoch, .staleLease))
     let reason = "the coordinator could not store the artifact"
     loop.post(.failed(link.id, epoch: epoch, Failure(kind: .retryable, reason: reason)))
@@ -255,7 +266,7 @@ extension CoordinatorService {
         let checkpoint = try directory.checkpoints.put(state, step: step, for: key)
         loop.post(.checkpointed(link.id, epoch: epoch, key, checkpoint))
       } catch {
-        log.write("checkpoint_not_stored", "\(error)")
+        log.write(.checkpointNotStored, nil, [.error: Log.Value(error)])
       }
     }
   }
@@ -277,7 +288,16 @@ extension CoordinatorService {
   func perform(_ effects: [Effect], isUsed: (Digest) -> Bool) {
     for effect in effects {
       switch effect {
-      case .grant(let id, let grant): link(id)?.send(.lease(grant))
+      case .grant(let id, let grant):
+        link(id)?.send(.lease(grant))
+        let slot = grant.assignment.slot
+        log.write(
+          .leaseGranted, nil,
+          [
+            .worker: Log.Value(id.number), .block: Log.Value(grant.assignment.key),
+            .shard: Log.Value(slot.shard), .sequence: Log.Value(slot.sequence),
+            .stage: Log.Value(slot.stage), .attempt: Log.Value(grant.epoch),
+          ])
       case .heard(let id, let epoch): link(id)?.send(.heard(epoch: epoch))
       case .cancel(let id, let epoch): link(id)?.send(.cancel(epoch: epoch))
       case .accepted(let id, let epoch): link(id)?.send(.uploadAccepted(epoch: epoch))
@@ -293,14 +313,14 @@ extension CoordinatorService {
         do {
           _ = try intake.removeUnlessArriving(artifact)
         } catch {
-          log.write("discard_failed", "\(error)")
+          log.write(.discardFailed, nil, [.error: Log.Value(error)])
         }
       case .discardCheckpoint(let key, let checkpoint):
         discards.add { [self] in
           do {
             try directory.checkpoints.discard(key, checkpoint)
           } catch {
-            log.write("discard_failed", "\(error)")
+            log.write(.discardFailed, nil, [.error: Log.Value(error)])
           }
         }
       case .purge(let order): BackgroundThread.start("purge") { [self] in purge(order) }

@@ -18,7 +18,7 @@ package final class CoordinatorService: Sendable {
   /// What is known of every record, live or waiting for its purge.
   let table: RecordTable
   let loop: CoordinatorLoop
-  let log = Log(component: "coordinator")
+  let log: Log
   private let workerListener: TCPListener
   private let httpServer: HTTPServer
   let limits: WorkerLimits
@@ -54,7 +54,8 @@ package final class CoordinatorService: Sendable {
   /// Opens or creates the run, binds both addresses and starts the state machine.
   ///
   /// - Throws: `ServiceError`, before anything is listened to.
-  package init(_ file: RunFile, base: String) throws {
+  package init(_ file: RunFile, base: String, log: Log) throws {
+    self.log = log
     let run = try OpenedRun(file, base: base, log: log)
     deadline = try file.deadlinePolicy()
     aggregation = try file.aggregation()
@@ -109,7 +110,7 @@ package final class CoordinatorService: Sendable {
       processIdentifier: SystemProcess.identifier)
     try endpoint.write(to: directory.path)
     noteReach()
-    log.write("ready", "workers \(workerListener.address), http \(httpServer.address)")
+    log.write(.ready, "workers \(workerListener.address), http \(httpServer.address)")
     let manager = ServiceManager(environment: ProcessInfo.processInfo.environment)
     manager?.say("READY=1\nSTATUS=workers \(workerListener.address), http \(httpServer.address)")
     BackgroundThread.start("ticker") { [self] in
@@ -136,7 +137,7 @@ package final class CoordinatorService: Sendable {
       do {
         try httpServer.serve { [self] in answer($0) }
       } catch {
-        log.write("http_stopped", "\(error)")
+        log.write(.httpStopped, nil, [.error: Log.Value(error)])
         SystemProcess.exitAtOnce(1)
       }
     }
@@ -147,12 +148,12 @@ package final class CoordinatorService: Sendable {
   private func noteReach() {
     if isInDevelopment {
       log.write(
-        "development_mode",
+        .developmentMode,
         "every process of this machine may connect as a worker, and gets records")
     }
     if !workerListener.address.isLoopback {
       log.write(
-        "listening_beyond_loopback",
+        .listeningBeyondLoopback,
         "workers are authenticated, but nothing is encrypted; see Deploy/tls")
     }
   }
@@ -171,7 +172,7 @@ extension CoordinatorService {
       do {
         let found = try uncataloguedFiles()
         for path in found where !strays.withLock({ $0.contains(path) }) {
-          log.write("uncatalogued_file", path)
+          log.write(.uncataloguedFile, path)
         }
         strays.withLock { $0 = found }
         let sequence = loop.view { $0.sequence }
@@ -180,7 +181,7 @@ extension CoordinatorService {
           snapshotSequence = sequence
         }
       } catch {
-        log.write("housekeeping_failed", "\(error)")
+        log.write(.housekeepingFailed, nil, [.error: Log.Value(error)])
       }
       SystemClock.sleep(seconds: Self.housekeepingSeconds)
     }

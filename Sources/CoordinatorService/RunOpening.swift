@@ -34,9 +34,9 @@ package struct OpenedRun {
       throw ServiceError(journal: error)
     }
     journal = opened.journal
-    for repair in opened.repairs { log.write("journal_repaired", repair) }
+    for repair in opened.repairs { log.write(.journalRepaired, repair) }
     if opened.droppedByteCount > 0 {
-      log.write("journal_tail_dropped", "\(opened.droppedByteCount) unacknowledged bytes")
+      log.write(.journalTailDropped, "\(opened.droppedByteCount) unacknowledged bytes")
     }
     guard opened.snapshot != nil || !opened.payloads.isEmpty else {
       (state, records) = try Self.create(file, base: base, directory, journal, log)
@@ -78,7 +78,7 @@ package struct OpenedRun {
     try journal.append(entries.map(\.encoded), epoch: 0)
     state.apply(.ingested(slices))
     log.write(
-      "run_created",
+      .runCreated,
       "\(state.recordCount) records in \(run.shardCount) shards of \(run.sliceCount) slices")
     return (state, try directory.records(state))
   }
@@ -110,7 +110,7 @@ package struct OpenedRun {
         _ = try directory.artifacts.get(block.artifact)
       } catch {
         // Nothing is lost: the block is retrained, and its key proves that it is the same one.
-        log.write("artifact_lost", "block \(block.key): \(error)")
+        log.write(.artifactLost, nil, [.block: Log.Value(block.key), .error: Log.Value(error)])
         let entry = JournalEntry.artifactLost(block.key, at: SystemClock.wallMilliseconds)
         try journal.append([entry.encoded], epoch: UInt64(state.term))
         state.apply(entry)

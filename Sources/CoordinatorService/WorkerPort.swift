@@ -90,7 +90,7 @@ final class WorkerPort: Sendable {
       }
       switch try listener.acceptNow() {
       case .nobody: return
-      case .turnedAway: log.write("no_descriptor", "a connection to the worker port was closed")
+      case .turnedAway: log.write(.noDescriptor)
       case .connection(let socket): admit(socket, to: &peers, at: now)
       }
     }
@@ -179,7 +179,7 @@ final class WorkerPort: Sendable {
       case .introduced(let introduction, let key): handlers.introduced(link, introduction, key)
       case .message(let message, let request): handlers.message(link, message, request)
       case .close(let reason):
-        log.write("worker_connection_failed", "\(link.socket.peer): \(reason)")
+        log.write(.workerConnectionFailed, "\(link.socket.peer): \(reason)")
         return leave(index, of: &peers)
       }
     }

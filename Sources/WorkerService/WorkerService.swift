@@ -42,11 +42,12 @@ package final class WorkerService: Sendable {
   private let seenHead = Guarded<LedgerHead?>(nil)
   private let current = Guarded(Current())
   private let ending = Promise<Result<Void, any Error>>()
-  private let log = Log(component: "worker")
+  private let log: Log
 
   /// Loads the backbone; the numeric class is measured once, as it cannot change within a process.
-  package init(_ settings: Settings) throws {
+  package init(_ settings: Settings, log: Log = Log(component: "worker")) throws {
     self.settings = settings
+    self.log = log
     model = try LoadedModel(folder: settings.backboneFolder)
     let host = SystemProcess.hostName
     introduction = Introduction(
@@ -68,7 +69,7 @@ package final class WorkerService: Sendable {
       return current.session
     }
     guard let session else { return ending.fulfil(.success(())) }
-    log.write("draining")
+    log.write(.draining)
     session.drain()
   }
 
@@ -81,9 +82,9 @@ package final class WorkerService: Sendable {
         guard let (outcome, wasWelcome) = serve(connection) else { return }
         if wasWelcome { backoff = Backoff() }
         if let final = attempts.finalError(after: outcome, wasWelcome: wasWelcome) { throw final }
-        log.write("disconnected", "\(settings.coordinator): \(outcome.text)")
+        log.write(.disconnected, "\(settings.coordinator): \(outcome.text)")
       } catch let error as SystemCallError {
-        log.write("connection_failed", "\(error); trying again")
+        log.write(.connectionFailed, nil, [.error: Log.Value(error)])
       }
       SystemClock.sleep(seconds: backoff.next(jitter: SystemRandom.bytes(count: 1)[0]))
     }

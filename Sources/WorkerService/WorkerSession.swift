@@ -110,7 +110,7 @@ final class WorkerSession: Sendable {
     // runs must have dropped its records before that. After a drain the process ends.
     if case .ended(.drained) = outcome {} else { for end in threads { _ = end.wait() } }
     let figures = memory.segmentFigures
-    if figures.hits + figures.misses > 0 { log.write("activations", figures.text) }
+    if figures.hits + figures.misses > 0 { log.write(.activations, figures.text) }
     memory.forgetAll()
     return (outcome, wasWelcome)
   }
@@ -196,7 +196,7 @@ final class WorkerSession: Sendable {
     switch message {
     // An audit's bits came out the same; and a busy coordinator is offered them again.
     case .uploadRefused(_, .confirmed), .uploadRefused(_, .busy): break
-    case .uploadRefused(_, let reason): log.write("upload_refused", "\(reason)")
+    case .uploadRefused(_, let reason): log.write(.uploadRefused, "\(reason)")
     default: break
     }
   }
@@ -262,7 +262,7 @@ final class WorkerSession: Sendable {
     // Who runs the worker should know that it could use more memory.
     defer {
       let figures = memory.segmentFigures
-      if figures.evictions > evictions { log.write("activations", figures.text) }
+      if figures.evictions > evictions { log.write(.activations, figures.text) }
     }
     do {
       let (artifact, work) = try training.train(

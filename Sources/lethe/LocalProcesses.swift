@@ -10,6 +10,7 @@ final class LocalProcesses {
   private let directory: String
   private let logPath: String?
   private let patienceSeconds: Double
+  private let serviceOptions: [String]
   private let workerOptions: [String]
   private(set) var coordinator: Process
   private(set) var workers: [Process] = []
@@ -18,23 +19,25 @@ final class LocalProcesses {
   ///
   /// - Parameters:
   ///   - logPath: Where the processes' standard error goes; `nil` leaves it to this one's.
+  ///   - serviceOptions: What coordinator and workers are started with besides the run file.
   ///   - workerOptions: What every worker is started with besides the run file.
   ///   - patienceSeconds: How long a start may take; that of a large run takes long.
   init(
-    runFile: String, directory: String, logPath: String? = nil, workerOptions: [String] = [],
-    patienceSeconds: Double = 60
+    runFile: String, directory: String, logPath: String? = nil, serviceOptions: [String] = [],
+    workerOptions: [String] = [], patienceSeconds: Double = 60
   ) throws {
     self.patienceSeconds = patienceSeconds
     self.runFile = runFile
     self.directory = directory
     self.logPath = logPath
-    self.workerOptions = workerOptions
+    self.serviceOptions = serviceOptions
+    self.workerOptions = serviceOptions + workerOptions
     coordinator = Process()
     try startCoordinator()
   }
 
   func startCoordinator() throws {
-    coordinator = try start(["coordinator", "--run", runFile])
+    coordinator = try start(["coordinator", "--run", runFile] + serviceOptions)
     let deadline = SystemClock.seconds + patienceSeconds
     while SystemClock.seconds < deadline {
       if let endpoint = try Endpoint.read(from: directory),

@@ -18,11 +18,12 @@ let coordinatorCommand = Command(
     process before. Workers prove to have a key of the run, which lethe key makes; HTTP stays on \
     loopback. Stop it with SIGTERM or Ctrl-C; nothing is lost by kill -9.
     """,
-  options: [serviceRunOption], exitCodes: [.configuration, .unavailable, .badData]
-) { arguments, _ in
+  options: [serviceRunOption] + logOptions, exitCodes: [.configuration, .unavailable, .badData]
+) { arguments, console in
   try protectMemory()
   let path = arguments.string("run")
-  let service = try CoordinatorService(try readRunFile(path), base: folder(of: path))
+  let service = try CoordinatorService(
+    try readRunFile(path), base: folder(of: path), log: log("coordinator", arguments, console))
   try service.run()
   return .ok
 }
@@ -42,7 +43,7 @@ let upCommand = Command(
         each needs its cache and twice the backbone.
         """),
     cacheOption,
-  ],
+  ] + logOptions,
   examples: [
     Example("lethe up --run lethe.json5 --workers 2", "Everything on this machine."),
     Example("lethe up --workers auto", "With all its cores."),
@@ -52,7 +53,7 @@ let upCommand = Command(
   let file = try readRunFile(path)
   let directory = resolve(file.coordinator.directory, base: folder(of: path))
   let processes = try LocalProcesses(
-    runFile: path, directory: directory,
+    runFile: path, directory: directory, serviceOptions: logArguments(arguments),
     workerOptions: ["--cache-bytes", arguments.string("cache-bytes")])
   let workers = try workerCount(arguments, file, base: folder(of: path), console)
   for _ in 0..<workers { try processes.startWorker() }

@@ -46,13 +46,13 @@ let workerCommand = Command(
       "checkpoint-seconds", .number(0.2...3_600), default: "10",
       help: "Training time between two checkpoints of a block; a lost worker costs no more."),
     cacheOption,
-  ],
+  ] + logOptions,
   examples: [
     Example(
       "lethe worker --coordinator 10.0.0.5:7411 --backbone minilm --key gpu-7.key",
       "On another machine, through a tunnel.")
   ], exitCodes: [.configuration, .unavailable, .usage]
-) { arguments, _ in
+) { arguments, console in
   try pinNumerics()
   let path = arguments.string("run")
   let isAlone =
@@ -77,7 +77,7 @@ let workerCommand = Command(
   settings.session.checkpointInterval = Milliseconds(
     arguments.number("checkpoint-seconds") * 1_000)
   settings.cacheByteLimit = arguments.byteCount("cache-bytes")
-  let service = try WorkerService(settings)
+  let service = try WorkerService(settings, log: log("worker", arguments, console))
   let signals = DrainSignals { service.drain() }
   defer { signals.cancel() }
   try service.run()

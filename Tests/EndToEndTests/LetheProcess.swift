@@ -75,9 +75,10 @@ enum Lethe {
       process.arguments = arguments
     }
     process.standardInput = FileHandle.nullDevice
-    if !FileManager.default.fileExists(atPath: log.path) { try Data().write(to: log) }
-    let handle = try FileHandle(forWritingTo: log)
-    try handle.seekToEnd()
+    // Appending: processes that share a log would else write over each other's lines.
+    let number = open(log.path, O_WRONLY | O_APPEND | O_CREAT, 0o600)
+    try #require(number >= 0)
+    let handle = FileHandle(fileDescriptor: number, closeOnDealloc: true)
     process.standardError = handle
     process.standardOutput = handle
     try process.run()

@@ -77,11 +77,16 @@ final class TestRun {
     (try? String(contentsOf: folder.appendingPathComponent("log"), encoding: .utf8)) ?? ""
   }
 
-  /// - Parameter descriptorLimit: Descriptors the process may have.
-  func startCoordinator(under tracing: [String]? = nil, descriptorLimit: Int? = nil) throws {
+  /// - Parameters:
+  ///   - descriptorLimit: Descriptors the process may have.
+  ///   - options: Of the coordinator, besides the run file.
+  func startCoordinator(
+    under tracing: [String]? = nil, descriptorLimit: Int? = nil, options: [String] = []
+  ) throws {
     let limiting = descriptorLimit.map { ["prlimit", "--nofile=\($0):\($0)"] }
     let process = try Lethe.start(
-      ["coordinator", "--run", runFile], under: tracing.map { ["strace"] + $0 } ?? limiting,
+      ["coordinator", "--run", runFile] + options,
+      under: tracing.map { ["strace"] + $0 } ?? limiting,
       log: folder.appendingPathComponent("log"))
     coordinator = process
     let endpoint = folder.appendingPathComponent("data/endpoint.json")
@@ -98,9 +103,10 @@ final class TestRun {
   }
 
   @discardableResult
-  func startWorker(role: String = "all") throws -> Process {
+  func startWorker(role: String = "all", options: [String] = []) throws -> Process {
     let worker = try Lethe.start(
-      ["worker", "--run", runFile, "--role", role], log: folder.appendingPathComponent("log"))
+      ["worker", "--run", runFile, "--role", role] + options,
+      log: folder.appendingPathComponent("log"))
     workers.append(worker)
     return worker
   }

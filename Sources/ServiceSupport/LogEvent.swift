@@ -1,0 +1,132 @@
+/// Everything that a log line can be about; `Protocols/logs.md` is the same list for people.
+package enum LogEvent: String, CaseIterable, Sendable {
+  case ready
+  case runCreated = "run_created"
+  case developmentMode = "development_mode"
+  case listeningBeyondLoopback = "listening_beyond_loopback"
+  case trainingRequested = "training_requested"
+  case deletionAccepted = "deletion_accepted"
+  case deletionPurged = "deletion_purged"
+  case deletionRepaired = "deletion_repaired"
+  case deletionCertified = "deletion_certified"
+  case blockCommitted = "block_committed"
+  case blockFailed = "block_failed"
+  case blockQuarantined = "block_quarantined"
+  case leaseGranted = "lease_granted"
+  case artifactLost = "artifact_lost"
+  case artifactRefused = "artifact_refused"
+  case artifactNotStored = "artifact_not_stored"
+  case artifactUnreadable = "artifact_unreadable"
+  case groupNotStored = "group_not_stored"
+  case checkpointNotStored = "checkpoint_not_stored"
+  case sliceUnreadable = "slice_unreadable"
+  case discardFailed = "discard_failed"
+  case exportRemoved = "export_removed"
+  case purgeFailed = "purge_failed"
+  case backupAgain = "backup_again"
+  case journalRepaired = "journal_repaired"
+  case journalTailDropped = "journal_tail_dropped"
+  case journalFailed = "journal_failed"
+  case uncataloguedFile = "uncatalogued_file"
+  case housekeepingFailed = "housekeeping_failed"
+  case httpStopped = "http_stopped"
+  case requestFailed = "request_failed"
+  case workerJoined = "worker_joined"
+  case workerLeft = "worker_left"
+  case workerTurnedAway = "worker_turned_away"
+  case workerConnectionFailed = "worker_connection_failed"
+  case keyRevoked = "key_revoked"
+  case noDescriptor = "no_descriptor"
+  case unexpectedMessage = "unexpected_message"
+  case activations
+  case connectionFailed = "connection_failed"
+  case disconnected
+  case draining
+  case uploadRefused = "upload_refused"
+  case webhookDelivered = "webhook_delivered"
+  case webhookFailed = "webhook_failed"
+
+  /// How much an operator should care.
+  package var level: LogLevel {
+    switch self {
+    case .blockCommitted, .leaseGranted, .webhookDelivered:
+      .debug
+    case .developmentMode, .listeningBeyondLoopback, .blockFailed, .artifactLost,
+      .artifactRefused, .groupNotStored, .checkpointNotStored, .discardFailed,
+      .journalRepaired, .workerTurnedAway, .workerConnectionFailed, .noDescriptor,
+      .unexpectedMessage, .connectionFailed, .webhookFailed:
+      .warn
+    case .blockQuarantined, .artifactNotStored, .artifactUnreadable, .sliceUnreadable,
+      .purgeFailed, .journalFailed, .uncataloguedFile, .housekeepingFailed, .httpStopped,
+      .requestFailed:
+      .error
+    case .ready, .runCreated, .trainingRequested, .deletionAccepted, .deletionPurged,
+      .deletionRepaired, .deletionCertified, .exportRemoved, .backupAgain,
+      .journalTailDropped, .workerJoined, .workerLeft, .keyRevoked, .activations,
+      .disconnected, .draining, .uploadRefused:
+      .info
+    }
+  }
+
+  /// What has happened, where a line says nothing more of it.
+  package var meaning: String {
+    switch self {
+    case .ready: "the coordinator takes requests and workers"
+    case .runCreated: "the run was made from its data"
+    case .developmentMode: "every process of this machine may connect as a worker"
+    case .listeningBeyondLoopback: "workers are authenticated, and nothing is encrypted"
+    case .trainingRequested: "somebody asked for training or repair"
+    case .deletionAccepted: "a deletion is durable and masked"
+    case .deletionPurged: "the bytes of all deletions up to this one are gone"
+    case .deletionRepaired: "every block that a deletion masked stands again"
+    case .deletionCertified: "a deletion is finished, its receipt final"
+    case .blockCommitted: "a trained block serves from now on"
+    case .blockFailed: "a worker could not train a block"
+    case .blockQuarantined: "one key gave two different results; the block serves no more"
+    case .leaseGranted: "a worker may train a block"
+    case .artifactLost: "a block's bytes were missing or changed; it is trained again"
+    case .artifactRefused: "a worker handed in bytes that are no block"
+    case .artifactNotStored: "a block's bytes could not be written"
+    case .artifactUnreadable: "a block's bytes could not be read"
+    case .groupNotStored: "blocks could not be stored together, and are stored one by one"
+    case .checkpointNotStored: "a stage in the middle could not be kept"
+    case .sliceUnreadable: "a slice could not be read for a worker"
+    case .discardFailed: "bytes that belong to no block could not be removed"
+    case .exportRemoved: "an export held a block that saw a deleted record, and is gone"
+    case .purgeFailed: "a purge met an error, and is tried again"
+    case .backupAgain: "the run changed while it was copied; the backup begins anew"
+    case .journalRepaired: "one copy of the journal got from the other what it lacked"
+    case .journalTailDropped: "an unfinished batch, never acknowledged, was dropped"
+    case .journalFailed: "the journal could not be written; the coordinator ends"
+    case .uncataloguedFile: "a file in the run's directory that nothing explains"
+    case .housekeepingFailed: "looking after files or snapshots met an error"
+    case .httpStopped: "no more requests can be taken; the coordinator ends"
+    case .requestFailed: "a request met an error that is not the client's"
+    case .workerJoined: "a worker proved its key and was welcomed"
+    case .workerLeft: "a worker's connection has ended"
+    case .workerTurnedAway: "a worker proved its key and may not work"
+    case .workerConnectionFailed: "a connection to the worker port broke the protocol"
+    case .keyRevoked: "a worker's key is gone, and so is its connection"
+    case .noDescriptor: "a connection was closed for want of a descriptor"
+    case .unexpectedMessage: "a worker said what its connection should not let through"
+    case .activations: "what a worker's kept activations saved"
+    case .connectionFailed: "a worker could not reach its coordinator, and tries again"
+    case .disconnected: "a worker's session has ended"
+    case .draining: "a worker finishes what it has and takes no more"
+    case .uploadRefused: "the coordinator did not take a block"
+    case .webhookDelivered: "a receiver has acknowledged an event"
+    case .webhookFailed: "a receiver did not take an event; it is tried again"
+    }
+  }
+}
+
+/// How much a line matters, ascending.
+package enum LogLevel: String, CaseIterable, Comparable, Sendable {
+  case debug, info, warn, error
+
+  package static func < (left: Self, right: Self) -> Bool {
+    left.order < right.order
+  }
+
+  private var order: Int { Self.allCases.firstIndex(of: self)! }
+}
