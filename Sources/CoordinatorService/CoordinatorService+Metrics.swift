@@ -70,7 +70,8 @@ extension CoordinatorService {
         troubles: view.coordinator.leaseTroubles,
         artifactByteCount: reports.reduce(0) { $0 + $1.artifactByteCount })
     }
-    let clocks = loop.inspect { DeletionClocks($0.state.deletions, SystemClock.wallMilliseconds) }
+    let now = SystemClock.wallMilliseconds
+    let clocks = loop.inspect { DeletionClocks($0.state.deletions, now) }
     var text = Exposition()
     text.add(
       "lethe_build_info", .gauge, "The version that runs.", by: "version",
@@ -135,6 +136,14 @@ extension CoordinatorService {
         ("different", Double(status.audit.checked - status.audit.matched)),
       ])
     text.add("lethe_alarms", .gauge, "Alarms that stand.", Double(status.alarms.count))
+    let hooks = webhookFigures.withLock { $0 }
+    text.add(
+      "lethe_webhook_deliveries_total", .counter, "Attempts to tell receivers, by how they ended.",
+      by: "result", [("delivered", Double(hooks.delivered)), ("failed", Double(hooks.failed))])
+    text.add(
+      "lethe_webhook_oldest_pending_seconds", .gauge,
+      "Age of the oldest event that a receiver has not taken; 0 without one.",
+      hooks.oldestPending.values.min().map { Double(max(now - $0, 0)) / 1000 } ?? 0)
     let times = loop.times.withLock { $0 }
     text.add(
       "lethe_journal_append_seconds", "Time to make a batch durable in both copies.",

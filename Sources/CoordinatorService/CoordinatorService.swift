@@ -50,12 +50,16 @@ package final class CoordinatorService: Sendable {
   let predictionTurn = Guarded<UInt32>(0)
   let backbone: Digest
   let requestLog = Guarded(RequestLog())
+  /// Who is told of changes.
+  private let webhooks: [Webhook]
+  let webhookFigures = Guarded(WebhookFigures())
 
   /// Opens or creates the run, binds both addresses and starts the state machine.
   ///
   /// - Throws: `ServiceError`, before anything is listened to.
   package init(_ file: RunFile, base: String, log: Log) throws {
     self.log = log
+    webhooks = try Webhook.all(file, base: base)
     let run = try OpenedRun(file, base: base, log: log)
     deadline = try file.deadlinePolicy()
     aggregation = try file.aggregation()
@@ -103,6 +107,8 @@ package final class CoordinatorService: Sendable {
 
   /// Serves until the process ends.
   package func run() throws {
+    // Before anybody can change anything: a receiver that is new hears of all changes from here on.
+    for hook in webhooks { try WebhookSender(hook, self).start() }
     let port = try WorkerPort(
       workerListener, limits, lanes, uploads, log: log, handlers: portHandlers())
     let endpoint = Endpoint(

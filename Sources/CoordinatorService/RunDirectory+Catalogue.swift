@@ -54,7 +54,9 @@ extension RunDirectory {
       "lock", "salts", "salts" + SaltStore.reserveSuffix, "tombstone.key", "token",
       "endpoint.json", KeyStore.localName,
     ]
-    let folders: Set = ["slices", "artifacts", "checkpoints", KeyStore.folderName]
+    let folders: Set = [
+      "slices", "artifacts", "checkpoints", KeyStore.folderName, Webhook.folderName,
+    ]
     let journals = [journalFolders.0, journalFolders.1]
     for name in try FileSystem.list(path)
     where !fixed.contains(name) && !folders.contains(name)
@@ -70,6 +72,11 @@ extension RunDirectory {
     for name in try FileSystem.list("\(path)/\(KeyStore.folderName)")
     where KeyID(hex: name) == nil {
       listing.strays.append("\(path)/\(KeyStore.folderName)/\(name)")
+    }
+    let hooks = "\(path)/\(Webhook.folderName)"
+    for name in FileSystem.exists(hooks) ? try FileSystem.list(hooks) : []
+    where !Webhook.isCursor(name) {
+      listing.strays.append("\(hooks)/\(name)")
     }
     listing.slices = try FileSystem.list("\(path)/slices").map {
       FileListing.Name(path: "\(path)/slices/\($0)", name: $0)

@@ -15,6 +15,7 @@ import Unlearning
 /// token                what people's tools show to be let in
 /// keys/                who may connect, a file a key; see `KeyStore`
 /// local.key            the key of workers on this machine
+/// webhooks/            what receivers of events have been told, a file each
 /// endpoint.json        where the running coordinator listens
 /// slices/              the records, a file a slice, and the table of what is known of each
 /// artifacts/           trained blocks, a file each, named by SHA-256

@@ -102,6 +102,8 @@ package struct RunFile: Codable, Sendable {
   package var training: Training
   package var repair: Repair
   package var coordinator: Coordinator
+  /// Default: nobody is told.
+  package var webhooks: [Webhook]?
 }
 
 extension RunFile {
@@ -109,8 +111,9 @@ extension RunFile {
     "": [
       "name", "backbone", "data", "labels", "shards", "slices", "sequences", "stageData", "seed",
       "layersPerBlock", "sequenceSelection", "sliceThresholds", "partitionKey", "training",
-      "repair", "coordinator",
+      "repair", "coordinator", "webhooks",
     ],
+    "webhooks": ["url", "secretFile", "events", "allowPlainHttp"],
     "sequenceSelection": ["method", "sliceProbabilities"],
     "training": [
       "targets", "rank", "alpha", "rankStabilized", "epochs", "batchSize", "learningRate",
@@ -175,12 +178,24 @@ extension RunFile {
     var keys: [String] = []
     var sections: [String: [String]] = [:]
 
+    /// Of all objects of a list.
+    private static func keys(ofEach list: inout any UnkeyedDecodingContainer) -> [String] {
+      var keys: Set<String> = []
+      while !list.isAtEnd, let inner = try? list.nestedContainer(keyedBy: Name.self) {
+        keys.formUnion(inner.allKeys.map(\.stringValue))
+      }
+      return keys.sorted()
+    }
+
     init(from decoder: any Decoder) throws {
       let container = try decoder.container(keyedBy: Name.self)
       keys = container.allKeys.map(\.stringValue).sorted()
       for key in container.allKeys {
-        let inner = try? container.nestedContainer(keyedBy: Name.self, forKey: key)
-        sections[key.stringValue] = inner?.allKeys.map(\.stringValue).sorted()
+        if let inner = try? container.nestedContainer(keyedBy: Name.self, forKey: key) {
+          sections[key.stringValue] = inner.allKeys.map(\.stringValue).sorted()
+        } else if var list = try? container.nestedUnkeyedContainer(forKey: key) {
+          sections[key.stringValue] = Self.keys(ofEach: &list)
+        }
       }
     }
   }

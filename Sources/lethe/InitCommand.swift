@@ -219,6 +219,9 @@ struct RunFileText {
         auditShare: 0, // share of blocks that idle workers train again to compare bits
         // journal: ["journal-a", "journal-b"], // two folders, best on two disks
       },
+      // Who is told of deletions, training and alarms; signed, see Protocols/webhooks.md. The file
+      // holds whsec_ and base64; events: all, or a list of names.
+      // webhooks: [{ url: "http://127.0.0.1:8080/lethe", secretFile: "webhook.secret" }],
     }
 
     """

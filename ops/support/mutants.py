@@ -45,6 +45,10 @@ SCORES = "Sources/Evaluation/Aggregation+Scores.swift"
 CURVE = "Sources/Evaluation/DeletionCurve.swift"
 EVALUATION = "^EvaluationTests"
 
+WAITING = CORE + "Coordinator+Waiting.swift"
+NOTICES = CORE + "Notices.swift"
+TOLD = "CoordinatorCoreTests.NoticeTests"
+
 SKIP = "if !isMutant(@) { # }"
 HOLDS = "(isMutant(@) || (#))"
 
@@ -256,6 +260,19 @@ MUTANTS = [
      "isMutant(@) || purpose == .training ?", FLEET + "/speculation"),
     ("checkpoints of stale keys", LEASING, "dropStaleCheckpoints(in: &step)", SKIP,
      FLEET + "/deletedCheckpoints"),
+    ("due times in what blocks have waited", WAITING,
+     "if !isRequested { causes.append(min(latest + quiet, maskedAt + maximumAge)) }", SKIP,
+     "CoordinatorCoreTests.WaitingTests"),
+    ("repaired is told once purged", NOTICES,
+     "deletion.purgedAt.flatMap { purged in deletion.repairedAt.map { max($0, purged) } }",
+     "isMutant(@) ? deletion.repairedAt : #", TOLD),
+    ("a life in its order by whatever clock", NOTICES,
+     "if kind != .deletionOverdue { latest = at }", SKIP, TOLD + "/clock"),
+    ("alarms that have gone come again", NOTICES,
+     "alarms = alarms.filter { conditions.contains($0.key) }", SKIP, TOLD + "/alarms"),
+    ("webhooks in clear across a network", "Sources/CoordinatorService/Webhook.swift",
+     "address.isLoopback || entry.allowPlainHttp == true", "isMutant(@) || #",
+     "EndToEndTests.WebhookTests/refuses"),
     ("peers' words in one line", "Sources/ServiceSupport/Log.swift",
      'line.append(scalar.properties.generalCategory == .control ? " " : scalar)',
      "isMutant(@) ? line.append(scalar) : #", "EndToEndTests.LogTests/lines"),
