@@ -193,5 +193,5 @@ package struct Example: Sendable {
 
 /// How a result is printed on standard output.
 package enum OutputFormat: String, CaseIterable, Sendable {
-  case text, table, json, dot
+  case text, table, json, dot, openlineage
 }

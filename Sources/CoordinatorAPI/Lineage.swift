@@ -107,10 +107,14 @@ package struct BlockLineage: Codable, Sendable {
   /// Decimal, as 64-bit numbers lose digits in many JSON readers.
   package var seed: String
   package var parent: String?
+  /// What the parent came out as, while it stands.
+  package var parentArtifact: String?
   package var slices: [Slice]
   /// Blocks built on this one.
   package var children: [String]
   package var worker: String?
+  /// When its training began, by the time that the worker says it took.
+  package var startedAt: String?
   package var trainedAt: String?
   package var steps: UInt64?
   package var examplesPerSecond: Double?

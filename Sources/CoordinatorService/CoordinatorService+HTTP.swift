@@ -84,6 +84,7 @@ extension CoordinatorService {
     case ("POST", ["v1", "exports"]): return json(try noteExport(decode(request)))
     case ("GET", ["v1", "lineage", "records"]):
       return json(try recordLineage(id: request.query["id"] ?? "", at: sequence(request)))
+    case ("GET", ["v1", "lineage", "blocks"]): return json(try standingBlocks(request))
     case ("POST", ["v1", "predictions"]): return json(try predict(decode(request)))
     case ("GET", ["v1", "artifacts"]):
       guard let digest = Digest(hex: request.query["digest"] ?? "") else {

@@ -140,8 +140,12 @@ extension CoordinatorService {
   }
 
   private func blockLineage(_ text: String, _ coordinator: Coordinator) throws -> BlockLineage {
+    blockLineage(try slot(keyPrefix: text, coordinator.state), coordinator)
+  }
+
+  /// - Precondition: the slot has a key.
+  func blockLineage(_ slot: BlockSlot, _ coordinator: Coordinator) -> BlockLineage {
     let state = coordinator.state
-    let slot = try slot(keyPrefix: text, state)
     let key = state.expectedKeys[slot]!
     let (word, reason) = stateWords(slot, coordinator)
     let block = state.block(at: slot)
@@ -161,8 +165,12 @@ extension CoordinatorService {
           slice: slice, digest: contents.digest.hex, records: contents.recordCount)
       },
       children: Set(children).sorted().map(\.description))
+    lineage.parentArtifact = slot.parent.flatMap { state.block(at: $0)?.artifact.hex }
     if let block {
       lineage.worker = block.worker
+      // A worker may claim a time that is no number, or longer than there were clocks.
+      let took = Milliseconds(exactly: (block.work.seconds * 1000).rounded()) ?? 0
+      lineage.startedAt = Timestamp.text(block.at - min(max(took, 0), block.at))
       lineage.trainedAt = Timestamp.text(block.at)
       lineage.steps = block.work.steps
       lineage.examplesPerSecond = block.work.examplesPerSecond

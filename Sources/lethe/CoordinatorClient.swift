@@ -146,6 +146,6 @@ func show<Value: Encodable>(
 ) throws {
   switch arguments.format {
   case .json: try console.printJSON(value)
-  case .text, .table, .dot: try console.print(text(value))
+  case .text, .table, .dot, .openlineage: try console.print(text(value))
   }
 }

@@ -181,6 +181,7 @@ let lineageCommand = Command(
       try show(lineage, arguments, console, text: blockText)
       return .ok
     },
+    lineageExportCommand,
   ])
 
 private func at(_ arguments: ParsedArguments, _ separator: String) -> String {

@@ -19,7 +19,7 @@ import Testing
     ("lethe eva", "evaluate"), ("lethe delete --wa", "--wait"),
     ("lethe delete --wait p", "purged"), ("lethe lineage sh", "shard"),
     ("lethe simulate deletions --se", "--sequences --seed"),
-    ("lethe lineage ''", "record shard block --help"),
+    ("lethe lineage ''", "record shard block export --help"),
     ("lethe delete --deadline ''", ""),
   ]
 
