@@ -96,6 +96,14 @@ package struct NoticeCursor: Equatable, Sendable {
 
   package init() {}
 
+  /// Takes a run that was restored from a backup and lost its newest deletions: their numbers will
+  /// be those of other ones, which nobody has been told of.
+  package mutating func fit(_ state: RunState) {
+    let count = UInt64(state.deletions.count)
+    finishedThrough = min(finishedThrough, count)
+    told = told.filter { $0.key <= count }
+  }
+
   /// Notes which conditions stand; one that has gone may come again as a new one.
   package mutating func observe(_ conditions: Set<Condition>, at now: Milliseconds) {
     alarms = alarms.filter { conditions.contains($0.key) }

@@ -121,6 +121,7 @@ final class WebhookSender: Sendable {
     let fileAlarms = service.fileAlarms()
     let (seen, notices) = service.loop.report { [cursor] view, reports in
       var cursor = cursor
+      cursor.fit(view.coordinator.state)
       let now = SystemClock.wallMilliseconds
       let state = view.coordinator.state
       var conditions = Set(

@@ -130,6 +130,20 @@ import Unlearning
     #expect(cursor.finishedThrough == 2 && cursor.told.isEmpty)
   }
 
+  @Test("a restored run's deletions are told, whatever numbers they have")
+  func restored() throws {
+    var bench = try bench(.manual)
+    var cursor = informed(bench)
+    delete(&bench, Bench.tag(0, 0, 0))
+    cursor.finishedThrough = 4
+    cursor.told = [1: [.deletionPurged], 6: [.deletionPurged]]
+    #expect(pending(bench, cursor).isEmpty)
+    cursor.fit(bench.coordinator.state)
+    #expect(cursor.finishedThrough == 1 && cursor.told.keys.sorted() == [1])
+    delete(&bench, Bench.tag(1, 0, 0))
+    #expect(names(pending(bench, cursor)) == ["deletion.acknowledged 2"])
+  }
+
   @Test("a clock that is set back does not turn a life around")
   func clock() throws {
     var bench = try bench(.manual)
