@@ -49,6 +49,8 @@ package final class CoordinatorService: Sendable {
   let predictionTurn = Guarded<UInt32>(0)
   let backbone: Digest
   let requestLog = Guarded(RequestLog())
+  /// What the stream of events last looked at, and when.
+  let latestDocuments = Guarded<(at: Double, documents: [EventDocument])>((-.infinity, []))
 
   /// Opens or creates the run, binds both addresses and starts the state machine.
   ///
@@ -131,7 +133,7 @@ package final class CoordinatorService: Sendable {
     BackgroundThread.start("housekeeper") { [self] in keepHouse() }
     BackgroundThread.start("http-accept") { [self] in
       do {
-        try httpServer.serve { [self] in answer($0) }
+        try httpServer.serve(httpHandler)
       } catch {
         log.write("http_stopped", "\(error)")
         SystemProcess.exitAtOnce(1)
