@@ -115,7 +115,6 @@ package final class CoordinatorService: Sendable {
     manager?.say("READY=1\nSTATUS=workers \(workerListener.address), http \(httpServer.address)")
     BackgroundThread.start("ticker") { [self] in
       var shown: UInt64 = 0
-      var fed = -Double.infinity
       while true {
         SystemClock.sleep(seconds: 0.25)
         loop.post(.ticked)
@@ -124,10 +123,7 @@ package final class CoordinatorService: Sendable {
         if head.size > shown { for link in currentLinks { link.send(.head(head)) } }
         shown = head.size
         // The loop has just answered: whoever watches may know.
-        if let limit = manager?.watchdogSeconds, SystemClock.seconds - fed > limit / 3 {
-          manager?.say("WATCHDOG=1")
-          fed = SystemClock.seconds
-        }
+        manager?.feedWatchdog()
       }
     }
     BackgroundThread.start("housekeeper") { [self] in keepHouse() }
