@@ -78,6 +78,16 @@ package struct RecordLineage: Codable, Sendable {
   }
 }
 
+/// `GET /v1/lineage/shards/N/blocks`; written by `lethe lineage export`.
+package struct BlockLineageList: Codable, Sendable {
+  /// Those that stand, parents first.
+  package var blocks: [BlockLineage]
+
+  package init(blocks: [BlockLineage]) {
+    self.blocks = blocks
+  }
+}
+
 /// `GET /v1/lineage/blocks/KEY`; printed by `lethe lineage block`.
 package struct BlockLineage: Codable, Sendable {
   package struct Slice: Codable, Sendable {

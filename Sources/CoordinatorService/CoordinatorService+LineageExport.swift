@@ -1,14 +1,12 @@
 import CoordinatorAPI
 import CoordinatorCore
-import HTTP
 import Unlearning
 
 extension CoordinatorService {
-  /// `GET /v1/lineage/blocks?shard=N`: what every standing block of a shard was made from, parents
+  /// `GET /v1/lineage/shards/N/blocks`: what every standing block of a shard was made from, parents
   /// first.
-  func standingBlocks(_ request: HTTPRequest) throws -> [BlockLineage] {
-    let text = request.query["shard"] ?? ""
-    return try ask { [self] coordinator in
+  func standingBlocks(ofShard text: String) throws -> BlockLineageList {
+    try ask { [self] coordinator in
       let state = coordinator.state
       guard let shard = Int(text), (0..<state.plan.shardCount).contains(shard) else {
         throw APIFailure(
@@ -16,9 +14,10 @@ extension CoordinatorService {
       }
       // Sequences that share a prefix share its blocks.
       var seen: Set<BlockKey> = []
-      return state.plan.slots(ofShard: shard).filter { slot in
+      let slots = state.plan.slots(ofShard: shard).filter { slot in
         state.block(at: slot).map { seen.insert($0.key).inserted } ?? false
-      }.map { blockLineage($0, coordinator) }
+      }
+      return BlockLineageList(blocks: slots.map { blockLineage($0, coordinator) })
     }
   }
 }

@@ -10,10 +10,10 @@ import SystemIO
 let lineageExportCommand = Command(
   name: "export", summary: "every standing block as events of OpenLineage, one a line",
   discussion: """
-    Writes two RunEvents, START and COMPLETE, for each block that stands: the slices and the parent \
-    it was made from, the artifact it is, and everything its key covers. Same blocks, same bytes; a \
-    run's id follows from the block's key, so sending a file twice changes nothing. Slices are \
-    named, records never. Protocols/lineage.md says what each member means.
+    Writes two RunEvents, START and COMPLETE, for each block that stands: the slices and the \
+    parent it was made from, the artifact it is, and everything its key covers. Same blocks, same \
+    bytes; a run's id follows from the block's key, so sending a file twice changes nothing. \
+    Slices are named, records never. Protocols/lineage.md says what each member means.
     """,
   options: CoordinatorClient.options + [
     CommandOption(
@@ -30,8 +30,8 @@ let lineageExportCommand = Command(
   let status: RunStatus = try client.get("/v1/status")
   var lines: [UInt8] = []
   for shard in status.shards {
-    let blocks: [BlockLineage] = try client.get("/v1/lineage/blocks?shard=\(shard.shard)")
-    for block in blocks {
+    let list: BlockLineageList = try client.get("/v1/lineage/shards/\(shard.shard)/blocks")
+    for block in list.blocks {
       let run = try OpenLineageRun(
         block, run: status.run, namespace: arguments.string("namespace"))
       for event in run.events { lines += event.compactBytes + [UInt8(ascii: "\n")] }

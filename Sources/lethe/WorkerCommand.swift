@@ -77,6 +77,7 @@ let workerCommand = Command(
   settings.session.checkpointInterval = Milliseconds(
     arguments.number("checkpoint-seconds") * 1_000)
   settings.cacheByteLimit = arguments.byteCount("cache-bytes")
+  settings.manager = ServiceManager(environment: ProcessInfo.processInfo.environment)
   let service = try WorkerService(settings, log: log("worker", arguments, console))
   let signals = DrainSignals { service.drain() }
   defer { signals.cancel() }
