@@ -3,8 +3,8 @@ import SystemIO
 
 /// What stands behind a server.
 package struct HTTPHandler: Sendable {
-  /// Looks at a request whose body may still be on its way; an answer here comes instead of the body,
-  /// and ends the connection, so that strangers cannot make the server read.
+  /// Looks at a request whose body may still be on its way; an answer here comes instead of the
+  /// body, and ends the connection, so that strangers cannot make the server read.
   package var refuse: @Sendable (HTTPRequest) -> HTTPResponse?
   package var answer: @Sendable (HTTPRequest) -> HTTPResponse
   /// Says that what came is no request, or that there is no room for it.
@@ -123,7 +123,12 @@ package final class HTTPServer: Sendable {
     mutating func run() {
       defer { _ = server.claim(-claimed) }
       do {
-        while try exchange() { try assembly.next() }
+        while try exchange() {
+          try assembly.next()
+          // Waiting for the next one holds nothing.
+          _ = server.claim(-claimed)
+          claimed = 0
+        }
       } catch let error as HTTPParseError {
         refuse(handler.complain(error.status, error.reason))
       } catch {
