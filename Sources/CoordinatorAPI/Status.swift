@@ -173,15 +173,3 @@ package struct RecipeDescription: Codable, Sendable {
     self.targets = targets
   }
 }
-
-/// The body of every answer that is not 200.
-package struct APIError: Codable, Sendable {
-  package var error: String
-  /// What to do about it.
-  package var hint: String?
-
-  package init(error: String, hint: String? = nil) {
-    self.error = error
-    self.hint = hint
-  }
-}

@@ -45,6 +45,7 @@ final class WorkerSession: Sendable {
   private let connection: TCPConnection
   private let model: LoadedModel
   private let roles: Set<WorkerRole>
+  private let manager: ServiceManager?
   private let log: Log
   /// Told every ledger head the coordinator shows.
   private let noteHead: @Sendable (LedgerHead) -> Void
@@ -66,12 +67,13 @@ final class WorkerSession: Sendable {
 
   init(
     _ connection: TCPConnection, key: PeerKey, introduction: Introduction, model: LoadedModel,
-    settings: WorkerMachine.Settings, cacheByteLimit: Int, log: Log,
+    settings: WorkerMachine.Settings, cacheByteLimit: Int, manager: ServiceManager?, log: Log,
     noteHead: @escaping @Sendable (LedgerHead) -> Void
   ) {
     self.connection = connection
     memory = RecordMemory(segmentByteLimit: cacheByteLimit)
     self.model = model
+    self.manager = manager
     self.log = log
     self.noteHead = noteHead
     roles = introduction.roles
@@ -216,10 +218,17 @@ final class WorkerSession: Sendable {
 
   private func tick() {
     var farewell: Double?
+    var hasTold = false
     while isDone.wait(seconds: Self.tickSeconds) == nil {
-      let isOver = state.withLock { state in
+      let (isOver, wasWelcome) = state.withLock { state in
         tell(.ticked, &state)
-        return state.outcome != nil
+        return (state.outcome != nil, state.wasWelcome)
+      }
+      // The machine has just answered. Without its lock held: a manager may be slow.
+      if !isOver { manager?.feedWatchdog() }
+      if wasWelcome, !isOver, !hasTold {
+        manager?.say("STATUS=connected to \(connection.peer)")
+        hasTold = true
       }
       guard isOver else { continue }
       farewell = farewell ?? SystemClock.seconds + Self.farewellSeconds

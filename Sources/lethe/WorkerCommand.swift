@@ -77,6 +77,7 @@ let workerCommand = Command(
   settings.session.checkpointInterval = Milliseconds(
     arguments.number("checkpoint-seconds") * 1_000)
   settings.cacheByteLimit = arguments.byteCount("cache-bytes")
+  settings.manager = ServiceManager(environment: ProcessInfo.processInfo.environment)
   let service = try WorkerService(settings)
   let isDraining = Guarded(false)
   // The first one is a request; the second ends the process.

@@ -28,6 +28,7 @@ WORKER_LEASES = "Sources/WorkerCore/WorkerMachine+Leases.swift"
 WORKER_QUESTIONS = "Sources/WorkerCore/WorkerMachine+Questions.swift"
 
 SYSCALLS = "EndToEndTests.DurabilityTests"
+SERVICES = "EndToEndTests.ServiceManagerTests"
 GUARANTEES = "CoordinatorCoreTests.GuaranteeTests"
 BASICS = "CoordinatorCoreTests.CoordinatorTests"
 FLEET = "CoordinatorCoreTests.FleetTests"
@@ -354,6 +355,15 @@ MUTANTS = [
      "while !isMutant(@), figures.byteCount > byteLimit,", CACHES),
     ("one lease at a time", WORKER_LEASES, "guard awaitsLease, lease == nil,",
      "guard isMutant(@) || awaitsLease, isMutant(@) || lease == nil,", LEASES),
+    ("a worker tells systemd that it is ready", "Sources/WorkerService/WorkerService.swift",
+     "settings.manager?.say(\"READY=1\\nSTATUS=connecting to \\(settings.coordinator)\")",
+     SKIP, SERVICES),
+    ("a worker's watchdog is fed while it is connected",
+     "Sources/WorkerService/WorkerSession.swift",
+     "if !isOver { manager?.feedWatchdog() }", SKIP, SERVICES),
+    ("a group may read a secret only where root handed it over", FILES,
+     "owner == 0 && reader != 0 ?", "isMutant(@) || owner == 0 && reader != 0 ?",
+     "SystemIOTests.PrivateFileTests"),
 ]
 
 SWITCH = """import Glibc
