@@ -146,9 +146,9 @@ extension RunFile {
   package static var referencePage: String {
     var lines = [
       "# Run file", "",
-      "JSON5: comments, trailing commas and bare names are welcome. `lethe init` writes a whole one.",
-      "After the first start only what is in `coordinator` may change: the rest shapes blocks, and",
-      "a changed run is a new run. An unknown key is refused. Made by `lethe manual`.",
+      "JSON5: comments, trailing commas and bare names are welcome. `lethe init` writes one with",
+      "comments. After the first start only what is in `coordinator` may change: the rest shapes",
+      "blocks, and a changed run is a new run. An unknown key is refused. Made by `lethe manual`.",
     ]
     for section in sections {
       lines += ["", section.isEmpty ? "## The file" : "## `\(section)`", ""]

@@ -3,8 +3,8 @@ import SystemIO
 
 /// What stands behind a server.
 package struct HTTPHandler: Sendable {
-  /// Looks at a request whose body may still be on its way; an answer here comes instead of the body,
-  /// and ends the connection, so that strangers cannot make the server read.
+  /// Looks at a request whose body may still be on its way; an answer here comes instead of the
+  /// body, and ends the connection, so that strangers cannot make the server read.
   package var refuse: @Sendable (HTTPRequest) -> HTTPResponse?
   package var answer: @Sendable (HTTPRequest) -> HTTPResponse
   /// Says that what came is no request, or that there is no room for it.
