@@ -50,7 +50,7 @@ def questions(rng, ids, key):
     reads = [
         ("status", lambda: "/v1/status"), ("shards", lambda: "/v1/shards"),
         ("shard", lambda: f"/v1/shards/{rng.randrange(5)}"), ("blocks", lambda: "/v1/blocks"),
-        ("workers", lambda: "/v1/workers"), ("deletions", lambda: "/v1/deletions"),
+        ("workers", lambda: "/v1/workers"), ("deletions", lambda: "/v1/deletions?last=20"),
         ("record", lambda: f"/v1/lineage/records?id={rng.choice(ids)}"),
         ("block", lambda: f"/v1/lineage/blocks/{key}"),
         ("checkpoint", lambda: "/v1/ledger/checkpoint")]

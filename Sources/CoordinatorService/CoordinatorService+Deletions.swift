@@ -240,10 +240,13 @@ extension CoordinatorService {
     return decision.wait()
   }
 
-  func deletionList() -> DeletionList {
+  /// All deletions, or so many of the last.
+  func deletionList(last count: Int = .max) -> DeletionList {
     let now = SystemClock.wallMilliseconds
     return DeletionList(
-      deletions: loop.inspect { $0.state.deletions }.map { Self.describe($0, at: now) })
+      deletions: loop.inspect { $0.state.deletions.suffix(count) }.map {
+        Self.describe($0, at: now)
+      })
   }
 
   /// `GET /v1/deletions/{deletion}`

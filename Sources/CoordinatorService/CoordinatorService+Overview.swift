@@ -83,6 +83,8 @@ struct EventDocument: Sendable, Equatable {
 extension CoordinatorService {
   private static let eventSeconds = 0.5
   private static let silenceSeconds = 10.0
+  /// What a page shows, and so what it is sent again with every change.
+  private static let followedDeletionCount = 100
 
   /// `GET /v1/events`: server-sent events, each a document whenever it has changed.
   func events(_ request: HTTPRequest) -> HTTPResponse {
@@ -111,7 +113,9 @@ extension CoordinatorService {
       if SystemClock.seconds - latest.at > Self.eventSeconds * 0.8 {
         var documents = [
           EventDocument(name: "status", body: HTTPResponse(status()).body),
-          EventDocument(name: "deletions", body: HTTPResponse(deletionList()).body),
+          EventDocument(
+            name: "deletions",
+            body: HTTPResponse(deletionList(last: Self.followedDeletionCount)).body),
         ]
         // A grid that is too large for one answer is too large for a page.
         if let blocks = try? blocks(ofShard: nil) {

@@ -70,7 +70,9 @@ extension CoordinatorService {
         try service.delete(
           call.request.decoded(), idempotencyKey: call.request.headers["idempotency-key"]))
     },
-    Route("GET", "/v1/deletions", .reader) { service, _ in HTTPResponse(service.deletionList()) },
+    Route("GET", "/v1/deletions", .reader, query: ["last"]) { service, call in
+      HTTPResponse(service.deletionList(last: try call.number(ifGiven: "last") ?? .max))
+    },
     Route("POST", "/v1/deletions/plan", .everything) { service, call in
       HTTPResponse(try service.plan(call.request.decoded()))
     },

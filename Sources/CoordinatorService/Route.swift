@@ -35,10 +35,13 @@ package struct Route: Sendable {
       return Int(text) ?? .max
     }
 
+    func number(ifGiven name: String) throws -> Int? {
+      request.query[name] == nil ? nil : try number(name)
+    }
+
     /// The journal sequence of `?at=`, if any.
     func sequence() throws -> UInt64? {
-      guard request.query["at"] != nil else { return nil }
-      let sequence = try number("at")
+      guard let sequence = try number(ifGiven: "at") else { return nil }
       guard sequence >= 2 else {
         throw APIFailure(400, "at is not a journal sequence", try: "status shows the newest one")
       }

@@ -123,7 +123,12 @@ package final class HTTPServer: Sendable {
     mutating func run() {
       defer { _ = server.claim(-claimed) }
       do {
-        while try exchange() { try assembly.next() }
+        while try exchange() {
+          try assembly.next()
+          // Waiting for the next one holds nothing.
+          _ = server.claim(-claimed)
+          claimed = 0
+        }
       } catch let error as HTTPParseError {
         refuse(handler.complain(error.status, error.reason))
       } catch {

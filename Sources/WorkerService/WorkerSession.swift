@@ -241,7 +241,8 @@ final class WorkerSession: Sendable {
   private func start(_ recipe: TrainingRecipe, _ state: inout State) {
     if roles.contains(.train) {
       let training = StageTraining(model: model, recipe: recipe, memory: memory)
-      startThread("train", &state) { session in session.nextTraining(training) }
+      // What goes on for minutes must not keep a deletion or an answer waiting.
+      startThread("train", givesWay: true, &state) { session in session.nextTraining(training) }
     }
     if roles.contains(.serve) {
       let ensemble = Ensemble(model: model, recipe: recipe, memory: memory)
@@ -251,12 +252,12 @@ final class WorkerSession: Sendable {
 
   /// - Parameter next: Waits for work and does it; `nil` when there will be no more.
   private func startThread(
-    _ name: String, _ state: inout State,
+    _ name: String, givesWay: Bool = false, _ state: inout State,
     next: @escaping @Sendable (WorkerSession) -> WorkerMachine.Event?
   ) {
     let end = Promise<Bool>()
     state.threads.append(end)
-    BackgroundThread.start(name) { [self] in
+    BackgroundThread.start(name, givesWay: givesWay) { [self] in
       // Told only when the call has dropped what it worked on.
       while let event = next(self) { tell(event) }
       end.fulfil(true)
