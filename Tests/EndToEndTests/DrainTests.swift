@@ -49,33 +49,6 @@ import Testing
     #expect(Date().timeIntervalSince(asked) < Double(Sanitizer.patience(seconds: 20)))
   }
 
-  @Test("up that is stopped while it starts ends, and leaves no process behind")
-  func stoppedEarly() throws {
-    let run = try TestRun()
-    let endpoint = run.folder.appendingPathComponent("data/endpoint.json")
-    // From the first moment of its coordinator on, in small steps.
-    for delay in 0..<10 {
-      try? FileManager.default.removeItem(at: endpoint)
-      let process = try Lethe.start(
-        ["up", "--run", run.runFile], log: run.folder.appendingPathComponent("log"))
-      let deadline = Date(timeIntervalSinceNow: Double(Sanitizer.patience(seconds: 30)))
-      while !FileManager.default.fileExists(atPath: endpoint.path), Date() < deadline {
-        usleep(1_000)
-      }
-      usleep(UInt32(delay) * 20_000)
-      process.terminate()
-      process.waitUntilExit()
-      #expect(process.terminationReason == .exit && process.terminationStatus == 0, "\(run.log)")
-      let next = try Lethe.run(["journal", "verify", "--run", run.runFile])
-      #expect(next.status == 0, "\(next.errors)")
-      let left = try FileManager.default.contentsOfDirectory(atPath: "/proc").filter { pid in
-        (try? String(contentsOfFile: "/proc/\(pid)/cmdline", encoding: .utf8))?
-          .contains(run.runFile) == true
-      }
-      try #require(left.isEmpty, "after \(delay * 20) ms")
-    }
-  }
-
   @Test("a worker whose key others may read does not start, and says what to do")
   func readableKey() throws {
     let run = try TestRun()
