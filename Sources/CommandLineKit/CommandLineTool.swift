@@ -26,6 +26,18 @@ package struct CommandLineTool: Sendable {
     self.explain = explain
   }
 
+  /// Every verb, each before the verbs inside it, with its path from the tool's name.
+  var everyVerb: [(path: [String], command: Command)] {
+    func verbs(_ commands: [Command], below path: [String])
+      -> [(path: [String], command: Command)]
+    {
+      commands.flatMap {
+        [(path + [$0.name], $0)] + verbs($0.verbs, below: path + [$0.name])
+      }
+    }
+    return verbs(commands, below: [name])
+  }
+
   /// Runs one command line.
   ///
   /// - Parameter words: what follows the program's own name.

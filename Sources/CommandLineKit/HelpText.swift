@@ -52,7 +52,7 @@ struct HelpText {
       sections.append(([heading("Examples")] + lines).joined(separator: "\n"))
     }
     if command.verbs.isEmpty {
-      let codes = Set(command.exitCodes).union([.ok, .failure, .usage])
+      let codes = Set(command.exitCodes).union(ExitCode.ofEveryVerb)
       sections.append(exitCodes(codes.sorted { $0.rawValue < $1.rawValue }))
     }
     return sections.joined(separator: "\n\n")
@@ -63,13 +63,17 @@ struct HelpText {
   }
 
   private func usage(of command: Command, name: String) -> String {
-    guard command.verbs.isEmpty else {
-      return heading("Usage") + " \(name) VERB [OPTIONS] [ARGUMENTS]"
-    }
-    let required = command.options.filter(\.isRequired).map { "--\($0.name) \($0.placeholder)" }
-    let words = [name] + required + ["[OPTIONS]"] + command.arguments.map(spelling(of:))
-    let lines = wrapped(words.joined(separator: " "), to: columnCount, indent: "Usage: ".count)
+    let lines = wrapped(
+      usageLine(of: command, name: name), to: columnCount, indent: "Usage: ".count)
     return heading("Usage") + lines.joined(separator: "\n").dropFirst("Usage:".count)
+  }
+
+  /// The words to type, on one line.
+  func usageLine(of command: Command, name: String) -> String {
+    guard command.verbs.isEmpty else { return "\(name) VERB [OPTIONS] [ARGUMENTS]" }
+    let required = command.options.filter(\.isRequired).map { "--\($0.name) \($0.placeholder)" }
+    return ([name] + required + ["[OPTIONS]"] + command.arguments.map(spelling(of:)))
+      .joined(separator: " ")
   }
 
   func spelling(of argument: Argument) -> String {

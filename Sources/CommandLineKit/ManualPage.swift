@@ -8,15 +8,8 @@ package struct ManualPage: Sendable {
 
   /// The tool's page, and one for every verb.
   package static func all(of tool: CommandLineTool) -> [ManualPage] {
-    var pages = [ManualPage(tool)]
-    func add(_ commands: [Command], below path: [String]) {
-      for command in commands {
-        pages.append(ManualPage(command, path: path + [command.name], version: tool.version))
-        add(command.verbs, below: path + [command.name])
-      }
-    }
-    add(tool.commands, below: [tool.name])
-    return pages
+    [ManualPage(tool)]
+      + tool.everyVerb.map { ManualPage($0.command, path: $0.path, version: tool.version) }
   }
 
   private init(_ tool: CommandLineTool) {
@@ -43,13 +36,7 @@ package struct ManualPage: Sendable {
     page.text("\(name) - \(command.summary)")
     page.section("SYNOPSIS")
     let help = HelpText(terminal: .none)
-    if command.verbs.isEmpty {
-      page.text(
-        ([spoken, "[OPTIONS]"] + command.arguments.map(help.spelling(of:)))
-          .joined(separator: " "))
-    } else {
-      page.text("\(spoken) VERB [OPTIONS] [ARGUMENTS]")
-    }
+    page.text(help.usageLine(of: command, name: spoken))
     if !command.discussion.isEmpty {
       page.section("DESCRIPTION")
       page.text(command.discussion)
@@ -75,7 +62,7 @@ package struct ManualPage: Sendable {
     }
     if command.verbs.isEmpty {
       page.section("EXIT STATUS")
-      for code in Set(command.exitCodes).union([.ok, .failure, .usage])
+      for code in Set(command.exitCodes).union(ExitCode.ofEveryVerb)
         .sorted(by: { $0.rawValue < $1.rawValue })
       {
         page.item("\(code.rawValue)", code.meaning)

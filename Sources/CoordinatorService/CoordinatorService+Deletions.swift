@@ -169,7 +169,9 @@ extension CoordinatorService {
       ].compactMap { $0 }.joined(separator: " and ")
       throw condition.isEmpty
         ? APIFailure(400, "no id was given")
-        : APIFailure(404, "no live record has this \(condition)")
+        : APIFailure(
+          404, "no live record has this \(condition)",
+          try: "compare its spelling, case included; lethe deletions lists what left before")
     }
     guard selection.ids.count <= Self.maximumIDCount else {
       throw APIFailure(413, "more than \(Self.maximumIDCount) ids", try: "send them in parts")

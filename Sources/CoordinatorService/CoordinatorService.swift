@@ -58,16 +58,18 @@ package final class CoordinatorService: Sendable {
 
   /// Opens or creates the run, binds both addresses and starts the state machine.
   ///
-  /// - Throws: `ServiceError`, before anything is listened to.
+  /// - Throws: `ServiceError` or `RunFileError`, before anything is listened to.
   package init(_ file: RunFile, base: String, log: Log) throws {
     self.log = log
+    // A mistake here stops the start before it has created a run.
     webhooks = try Webhook.all(file, base: base)
-    let run = try OpenedRun(file, base: base, log: log)
     deadline = try file.deadlinePolicy()
     aggregation = try file.aggregation()
+    let (auditShare, maximumWorkers) = (try file.auditShare(), try file.maximumWorkers())
+    let run = try OpenedRun(file, base: base, log: log)
     serving = file.coordinator.serving ?? .deepest
     limits = WorkerLimits(
-      maximumWorkers: try file.maximumWorkers(),
+      maximumWorkers: maximumWorkers,
       descriptorLimit: SystemProcess.raiseDescriptorLimit())
     directory = run.directory
     table = run.records.table
@@ -95,7 +97,7 @@ package final class CoordinatorService: Sendable {
     ) { try HTTPServer($0) }
     loop = CoordinatorLoop(saltPath: directory.saltPath, log: log)
     let coordinator = Coordinator(
-      run.state, records: run.records, auditShare: try file.auditShare(),
+      run.state, records: run.records, auditShare: auditShare,
       checkpoints: directory.checkpoints.all)
     // Opened for this loop alone; nobody else has them.
     nonisolated(unsafe) let (journal, salts) = (run.journal, run.salts)

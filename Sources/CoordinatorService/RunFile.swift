@@ -107,34 +107,14 @@ package struct RunFile: Codable, Sendable {
 }
 
 extension RunFile {
-  private static let keys: [String: [String]] = [
-    "": [
-      "name", "backbone", "data", "labels", "shards", "slices", "sequences", "stageData", "seed",
-      "layersPerBlock", "sequenceSelection", "sliceThresholds", "partitionKey", "training",
-      "repair", "coordinator", "webhooks",
-    ],
-    "webhooks": ["url", "secretFile", "events", "allowPlainHttp"],
-    "sequenceSelection": ["method", "sliceProbabilities"],
-    "training": [
-      "targets", "rank", "alpha", "rankStabilized", "epochs", "batchSize", "learningRate",
-      "headLearningRate", "schedule", "warmup", "weightDecay", "maximumGradientNorm",
-      "maximumTokens", "headStart", "stageRateFactor",
-    ],
-    "repair": ["policy", "quietSeconds", "maximumAgeSeconds", "depth", "slicesPerHour"],
-    "coordinator": [
-      "directory", "workers", "http", "journal", "deadline", "aggregation", "serving",
-      "auditShare", "maximumWorkers",
-      "developmentMode",
-    ],
-  ]
-
   /// Reads JSON5. A key this version does not know is an error, as it would silently do nothing.
   package static func parse(_ bytes: [UInt8]) throws(RunFileError) -> RunFile {
     let data = Data(try plainJSON(bytes))
     let decoder = JSONDecoder()
     do {
       let tree = try decoder.decode(KeyTree.self, from: data)
-      for (section, allowed) in keys.sorted(by: { $0.key < $1.key }) {
+      for section in sections {
+        let allowed = keys(of: section)
         let found = section.isEmpty ? tree.keys : tree.sections[section] ?? []
         if let unknown = found.first(where: { !allowed.contains($0) }) {
           throw RunFileError(
@@ -304,7 +284,8 @@ extension RunFile {
     ] {
       try check(value.isFinite && value >= 0, "training.\(name) is negative or not a number")
     }
-    try check((3...8192).contains(training.maximumTokens), "training.maximumTokens is below 3")
+    try check(
+      (3...8192).contains(training.maximumTokens), "training.maximumTokens is not 3 to 8192")
     let stageRateFactor = training.stageRateFactor ?? 1
     try check(
       stageRateFactor > 0 && stageRateFactor <= 100,

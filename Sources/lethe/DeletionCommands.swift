@@ -123,8 +123,10 @@ private func readPlan(_ path: String) throws -> DeletionPlanReport {
 private func planText(_ plan: DeletionPlanReport) -> String {
   guard !plan.ids.isEmpty else { return "nothing to delete: no live record was named" }
   var lines = [
-    "would delete \(plan.ids.count) records and mask \(plan.blocksMasked) blocks"
-      + (plan.unknown.isEmpty ? "" : "; \(plan.unknown.count) ids name no live record")
+    "would delete \(Humanized.count(plan.ids.count, "record")) and mask "
+      + Humanized.count(plan.blocksMasked, "block")
+      + (plan.unknown.isEmpty
+        ? "" : "; ids that name no live record: \(Humanized.count(plan.unknown.count))")
   ]
   var table = TextTable([.left("shard"), .right("serves now"), .right("and then")])
   for shard in plan.shards {

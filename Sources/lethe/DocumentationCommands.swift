@@ -1,4 +1,5 @@
 import CommandLineKit
+import CoordinatorService
 import SystemIO
 
 /// `lethe completions`; names its type, as the tool holds the verb and the verb asks for the tool.
@@ -35,17 +36,23 @@ let manualCommand: Command = Command(
   options: [
     CommandOption(
       "output", .path, placeholder: "DIR", required: true,
-      help: "A folder for lethe.1 and the others, such as /usr/local/share/man/man1.")
+      help: "A folder for lethe.1 and the others, such as /usr/local/share/man/man1."),
+    CommandOption(
+      "style", .choice(["man", "markdown"]), default: "man",
+      help: "markdown: the reference of verbs, exit codes and the run file, as in ops/docs."),
   ],
   examples: [
     Example("lethe manual --output man1 && man -l man1/lethe-delete.1", "Reads one of them.")
   ], exitCodes: [.cannotWrite]
 ) { arguments, console in
   let folder = arguments.string("output")
+  let pages =
+    arguments.string("style") == "man"
+    ? ManualPage.all(of: letheTool).map { (name: "\($0.name).1", text: $0.source) }
+    : MarkdownManual(letheTool).pages + [(name: "run-file.md", text: RunFile.referencePage)]
   try FileSystem.createDirectory(folder)
-  let pages = ManualPage.all(of: letheTool)
   for page in pages {
-    try FileSystem.replace("\(folder)/\(page.name).1", with: Array(page.source.utf8))
+    try FileSystem.replace("\(folder)/\(page.name)", with: Array(page.text.utf8))
   }
   try show(pages.map(\.name), arguments, console) { "wrote \($0.count) pages to \(folder)" }
   return .ok

@@ -1,4 +1,5 @@
 import CommandLineKit
+import CoordinatorService
 import ServiceSupport
 import SystemIO
 
@@ -25,6 +26,9 @@ let letheTool: CommandLineTool = CommandLineTool(
   switch error {
   case let error as ServiceError:
     UserFacingError(error.message, try: error.hint ?? "", exitCode: error.kind.exitCode)
+  case let error as RunFileError:
+    UserFacingError(
+      "the run file: \(error.message)", try: error.hint, exitCode: .configuration)
   case let error as SystemCallError:
     UserFacingError(
       "\(error)", try: error.isDiskFull ? "free space and try again" : "",

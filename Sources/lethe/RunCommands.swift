@@ -69,8 +69,8 @@ let statusCommand = Command(
 func statusText(_ status: RunStatus) -> String {
   var lines = [
     "run \(status.run) (\(status.layout)) at journal \(status.journalSequence): "
-      + "\(status.records) records, \(status.deleted) deleted, "
-      + "\(status.deletionsPending) deletions in progress",
+      + "\(Humanized.count(status.records, "record")), \(status.deleted) deleted, "
+      + "\(Humanized.count(status.deletionsPending, "deletion")) in progress",
     "blocks: \(status.blocksTrained) of \(status.blocks) trained, \(status.blocksMasked) masked, "
       + "\(status.blocksTraining) training",
     "repair: \(status.repair.policy), \(status.repair.rule)"
@@ -106,7 +106,8 @@ func statusText(_ status: RunStatus) -> String {
     lines.append(workers.text)
   }
   if !status.stages.isEmpty { lines.append(speedText(status.stages)) }
-  lines.append("ledger: \(status.ledgerSize) entries, root \(status.ledgerRoot.prefix(16))")
+  let entries = Humanized.count(Int(status.ledgerSize), "entry", plural: "entries")
+  lines.append("ledger: \(entries), root \(status.ledgerRoot.prefix(16))")
   let audit = status.audit
   if audit.checked + audit.waiting > 0 {
     let rate = audit.matchRate.map { Humanized.fixed(100 * $0, digits: 1) + " %" } ?? "none yet"

@@ -52,6 +52,10 @@ let upCommand = Command(
   let path = arguments.string("run")
   let file = try readRunFile(path)
   let directory = resolve(file.coordinator.directory, base: folder(of: path))
+  // Before there is a process that would stay behind.
+  let stopped = Promise<Int32>()
+  let signals = TerminationSignals { _ in stopped.fulfil(0) }
+  defer { signals.cancel() }
   let processes = try LocalProcesses(
     runFile: path, directory: directory, serviceOptions: logArguments(arguments),
     workerOptions: ["--cache-bytes", arguments.string("cache-bytes")])
@@ -60,16 +64,6 @@ let upCommand = Command(
   console.note(
     "run \(file.name): coordinator and \(workers) worker\(workers == 1 ? "" : "s") are up")
   console.note("next: lethe train --run \(path) --watch")
-  signal(SIGINT, SIG_IGN)
-  signal(SIGTERM, SIG_IGN)
-  let stopped = Promise<Int32>()
-  let sources = [SIGINT, SIGTERM].map { number in
-    let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-    source.setEventHandler { stopped.fulfil(0) }
-    source.resume()
-    return source
-  }
-  defer { for source in sources { source.cancel() } }
   while stopped.wait(seconds: 1) == nil {
     guard processes.coordinatorIsRunning else {
       processes.stopAll()

@@ -147,7 +147,7 @@ private func capacityText(_ report: CapacityReport) -> String {
   if let depth = report.keepDepth, let percentile = report.percentile {
     let goal = "depth \(depth) in \(Humanized.fixed(percentile, digits: 1)) % of time and shards"
     lines.append(
-      report.workersNeeded.map { "\($0) worker\($0 == 1 ? "" : "s") keep \(goal)" }
+      report.workersNeeded.map { "\($0) worker\($0 == 1 ? " keeps" : "s keep") \(goal)" }
         ?? "no number of workers up to 1024 keeps \(goal): repair itself takes too long")
   }
   return (lines + [depths.text, samples.text]).joined(separator: "\n")

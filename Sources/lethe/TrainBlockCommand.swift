@@ -45,7 +45,9 @@ let trainBlockCommand = Command(
     CommandOption(
       "head-start", .choice(HeadStart.allCases.map(\.rawValue)), default: HeadStart.zero.rawValue,
       help: "Where the head starts: closed-form solves it from the frozen features first."),
-    CommandOption("seed", .integer(0...Int.max), default: "1", help: "Adapters and order."),
+    CommandOption(
+      "seed", .text, placeholder: "N", default: "1",
+      help: "Adapters and order: a whole number below 2^64, such as the seed of a run's block."),
     CommandOption(
       "output", .path, placeholder: "DIR", required: true, help: "PEFT folder to write."),
   ], exitCodes: [.badData, .missingInput]
@@ -99,7 +101,10 @@ private func trainBlock(_ arguments: ParsedArguments, _ console: Console) throws
   let initial = try arguments.string(ifGiven: "init-adapter").map(readAdapter)
   let trained = initial?.adapters.filter { layers.contains($0.layer) } ?? []
   let frozen = initial?.adapters.filter { !layers.contains($0.layer) } ?? []
-  let seed = UInt64(arguments.integer("seed"))
+  guard let seed = UInt64(arguments.string("seed")) else {
+    throw UserFacingError.usage(
+      "--seed is \"\(arguments.string("seed"))\"", try: "give a whole number below 2^64")
+  }
   let sequences = records.map {
     model.tokens($0.text, pair: $0.textPair, maximumTokens: recipe.maximumTokens)
   }

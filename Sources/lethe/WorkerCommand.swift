@@ -79,7 +79,16 @@ let workerCommand = Command(
   settings.cacheByteLimit = arguments.byteCount("cache-bytes")
   settings.manager = ServiceManager(environment: ProcessInfo.processInfo.environment)
   let service = try WorkerService(settings, log: log("worker", arguments, console))
-  let signals = DrainSignals { service.drain() }
+  let isDraining = Guarded(false)
+  // The first one is a request; the second ends the process.
+  let signals = TerminationSignals { number in
+    let isSecond = isDraining.withLock { isDraining in
+      defer { isDraining = true }
+      return isDraining
+    }
+    if isSecond { SystemProcess.exitAtOnce(128 + number) }
+    service.drain()
+  }
   defer { signals.cancel() }
   try service.run()
   return .ok
@@ -145,31 +154,4 @@ private func roles(_ arguments: ParsedArguments, allowedBy key: PeerKey) throws 
       try: "use a key of role worker: lethe key new --role worker")
   }
   return roles
-}
-
-/// Turns the first SIGTERM or SIGINT into a call, and the second into the end of the process.
-private final class DrainSignals {
-  private let sources: [any DispatchSourceSignal]
-
-  init(drain: @escaping @Sendable () -> Void) {
-    let isDraining = Guarded(false)
-    sources = [SIGTERM, SIGINT].map { number in
-      signal(number, SIG_IGN)
-      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler {
-        let isSecond = isDraining.withLock { isDraining in
-          defer { isDraining = true }
-          return isDraining
-        }
-        if isSecond { SystemProcess.exitAtOnce(128 + number) }
-        drain()
-      }
-      source.resume()
-      return source
-    }
-  }
-
-  func cancel() {
-    for source in sources { source.cancel() }
-  }
 }

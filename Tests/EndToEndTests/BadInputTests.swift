@@ -61,6 +61,23 @@ import Testing
     #expect(wrong.status == 78 && wrong.errors.contains("shard"))
   }
 
+  @Test(
+    "a value the run file may not hold is named, and no run begins",
+    arguments: [
+      ("shards: 2", "shards: 4097"), ("rank: 8", "rank: 0"), ("auditShare: 0", "auditShare: 2"),
+      ("deadline: \"gdpr\"", "deadline: \"soon\""),
+      ("// maximumWorkers: 1024", "maximumWorkers: 0"),
+    ])
+  func limits(text: String, replacement: String) throws {
+    let run = try TestRun()
+    try run.edit(text, to: replacement)
+    let refused = try Lethe.run(["coordinator", "--run", run.runFile])
+    let key = try #require(replacement.split(separator: ":").first)
+    #expect(refused.status == 78, "\(refused.errors)")
+    #expect(refused.errors.contains(key) && refused.errors.contains("try:"), "\(refused.errors)")
+    #expect(!refused.errors.contains("run_created"))
+  }
+
   @Test("a changed run file and a second coordinator are refused; nothing is lost")
   func changedRun() throws {
     let run = try TestRun()
