@@ -6,7 +6,7 @@ usage: ops/check-docs.py [--write] [PAGE ...]
 Runs each page's ```sh blocks as one session in a folder of its own, over the tiny BERT or the real
 MiniLM, and compares what pages show with what was printed; ops/support/book.py says how a page is
 written. Then: pages made from the tool itself are not stale, links lead somewhere, the index names
-every page, and the lists of variables, log events and limits are those of the sources. What cannot
+every page, and the lists of variables and limits are those of the sources. What cannot
 be run here is counted and named, with its reason.
 
 With --write, the pages and pictures made from the tool are written anew instead.
@@ -151,10 +151,6 @@ def unlisted():
     for path in sorted(BOOK.rglob("*.md")):
         if path.name != "index.md" and f"({path.relative_to(BOOK)})" not in index:
             yield f"ops/docs/index.md does not name {path.relative_to(BOOK)}"
-    sources = {path: path.read_text() for path in (ROOT / "Sources").rglob("*.swift")}
-    service = "".join(t for p, t in sources.items() if p.parent.name.endswith("Service"))
-    events = set(re.findall(r"\blog\.write\(\s*\"(\w+)\"", service))
-    yield from difference("log-events.md", events, "log event")
     variables = set(re.findall(r"\[env: (\w+)\]", (REFERENCE / "verbs.md").read_text()))
     listed = names((REFERENCE / "environment.md").read_text())
     yield from (f"environment.md lacks {name}" for name in sorted(variables - listed))
@@ -164,13 +160,6 @@ def names(text):
     """What stands in the first column of a page's tables."""
     return {name for row in re.findall(r"^\| (`.*?) \|", text, re.M)
             for name in re.findall(r"`(\w+)`", row)}
-
-
-def difference(page, found, kind):
-    listed = names((REFERENCE / page).read_text())
-    yield from (f"{page} lacks the {kind} {name}" for name in sorted(found - listed))
-    yield from (f"{page} lists the {kind} {name}, which is not there"
-                for name in sorted(listed - found))
 
 
 def unbounded(example, folder):
