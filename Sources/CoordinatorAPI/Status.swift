@@ -162,15 +162,21 @@ package struct RecipeDescription: Codable, Sendable {
   package var alpha: Double
   package var rankStabilized: Bool
   package var targets: [String]
+  package var maximumTokens: Int
+  /// The backbone's digest.
+  package var backbone: String
 
   package init(
-    labels: [String], rank: Int, alpha: Double, rankStabilized: Bool, targets: [String]
+    labels: [String], rank: Int, alpha: Double, rankStabilized: Bool, targets: [String],
+    maximumTokens: Int, backbone: String
   ) {
     self.labels = labels
     self.rank = rank
     self.alpha = alpha
     self.rankStabilized = rankStabilized
     self.targets = targets
+    self.maximumTokens = maximumTokens
+    self.backbone = backbone
   }
 }
 

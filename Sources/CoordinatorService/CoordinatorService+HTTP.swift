@@ -97,7 +97,8 @@ extension CoordinatorService {
       return json(
         RecipeDescription(
           labels: recipe.labels, rank: recipe.rank, alpha: recipe.alpha,
-          rankStabilized: recipe.rankStabilized, targets: recipe.targets.map(\.rawValue)))
+          rankStabilized: recipe.rankStabilized, targets: recipe.targets.map(\.rawValue),
+          maximumTokens: recipe.maximumTokens, backbone: backbone.hex))
     case ("POST", ["v1", "verify"]): return json(verify())
     case (_, ["metrics"]), (_, ["v1", "status"]), (_, ["v1", "train"]), (_, ["v1", "deletions"]),
       (_, ["v1", "predictions"]), (_, ["v1", "verify"]), (_, ["v1", "audits"]),

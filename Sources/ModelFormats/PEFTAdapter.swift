@@ -13,6 +13,9 @@ package struct PEFTAdapter: Equatable, Sendable {
 
   package static let configurationName = "adapter_config.json"
   package static let tensorsName = "adapter_model.safetensors"
+  package static let loaderName = "load_peft.py"
+  /// All that an export may have written into its folder.
+  package static let fileNames = [configurationName, tensorsName, AdapterManifest.name, loaderName]
 
   /// - Precondition: every adapter has this rank, and no two have the same place.
   package init(

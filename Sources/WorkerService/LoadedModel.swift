@@ -45,10 +45,13 @@ package struct LoadedModel: Sendable {
     }
   }
 
-  /// Longest input: what is asked for, within what the backbone has positions for.
   package func tokens(_ text: String, pair: String?, maximumTokens: Int) -> TokenSequence {
-    tokenizer.encode(
-      text, pair: pair, maximumTokens: min(maximumTokens, files.configuration.positionCount))
+    tokenizer.encode(text, pair: pair, maximumTokens: longestInput(maximumTokens: maximumTokens))
+  }
+
+  /// What is asked for, within what the backbone has positions for.
+  package func longestInput(maximumTokens: Int) -> Int {
+    min(maximumTokens, files.configuration.positionCount)
   }
 
   /// The fields of `tokenizer_config.json` that change tokens, their snake_case names converted.

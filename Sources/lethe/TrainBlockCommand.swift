@@ -144,10 +144,12 @@ private func trainBlock(_ arguments: ParsedArguments, _ console: Console) throws
         .badData, "the frozen adapters have another rank than the trained ones",
         try: "give --rank as in --init-adapter: a PEFT folder has one rank")
     }
-    try writeAdapter(
+    try AdapterFolder(
       PEFTAdapter(
         rank: recipe.rank, alpha: recipe.alpha, rankStabilized: recipe.rankStabilized,
-        adapters: frozen + block.adapters, head: block.head), to: output)
+        adapters: frozen + block.adapters, head: block.head),
+      model: model, labels: recipe.labels, maximumTokens: recipe.maximumTokens, origin: nil
+    ).write(to: output)
     return TrainBlockResult(
       losses: block.losses, output: output,
       examplesPerSecond: block.statistics.examplesPerSecond,

@@ -45,6 +45,9 @@ SCORES = "Sources/Evaluation/Aggregation+Scores.swift"
 CURVE = "Sources/Evaluation/DeletionCurve.swift"
 EVALUATION = "^EvaluationTests"
 
+EXPORTS = "Sources/lethe/AdapterFolder+Comparison.swift"
+EXPORT_CHECK = "EndToEndTests.ExportTests/check"
+
 SKIP = "if !isMutant(@) { # }"
 HOLDS = "(isMutant(@) || (#))"
 
@@ -354,6 +357,13 @@ MUTANTS = [
      "while !isMutant(@), figures.byteCount > byteLimit,", CACHES),
     ("one lease at a time", WORKER_LEASES, "guard awaitsLease, lease == nil,",
      "guard isMutant(@) || awaitsLease, isMutant(@) || lease == nil,", LEASES),
+
+    # Exports
+    ("bits of an exported tensor", EXPORTS,
+     "$0.element.0.bitPattern != $0.element.1.bitPattern", "(!isMutant(@) && #)", EXPORT_CHECK),
+    ("tensors that belong to no block", EXPORTS, "where !names.contains(tensor.name)",
+     "where !isMutant(@) && !names.contains(tensor.name)", EXPORT_CHECK),
+    ("origin of an export", EXPORTS, "if !isEqual {", "if !isMutant(@), !isEqual {", EXPORT_CHECK),
 ]
 
 SWITCH = """import Glibc
