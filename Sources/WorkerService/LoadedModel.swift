@@ -11,66 +11,43 @@ import Unlearning
 package struct LoadedModel: Sendable {
   package let files: BackboneFiles
   package let encoder: Encoder
-  package let tokenizer: WordPieceTokenizer
+  package let tokenizer: TextTokenizer
 
+  /// - Parameter dense: the layer before the head that an adapter brings with it.
   /// - Throws: `ServiceError` naming the file that is missing, damaged or of another kind.
-  package init(folder: String) throws {
+  package init(folder: String, dense: DenseLayer? = nil) throws {
     files = try BackboneFiles(folder)
     let weightsPath = "\(folder)/\(BackboneFiles.weightsName)"
     do {
       let file = try MappedFile(weightsPath)
       encoder = try Encoder(
-        configuration: files.configuration, weights: SafetensorsFile(file.bytes, owner: file))
+        configuration: files.configuration, weights: SafetensorsFile(file.bytes, owner: file),
+        dense: dense)
     } catch {
       throw ServiceError(
         .badData, "\(weightsPath): \(error)", try: "fetch it again: ops/fetch-backbone")
     }
-    let settings = try TokenizerSettings(folder: folder)
-    let vocabularyPath = "\(folder)/\(BackboneFiles.vocabularyName)"
-    do {
-      tokenizer = try WordPieceTokenizer(
-        vocabulary: try FileSystem.read(vocabularyPath),
-        lowercases: settings.doLowerCase ?? true, stripsAccents: settings.stripAccents,
-        tokenizesChineseCharacters: settings.tokenizeChineseChars ?? true)
-    } catch {
-      throw ServiceError(
-        .badData, "\(vocabularyPath): \(error)", try: "fetch it again: ops/fetch-backbone")
-    }
+    tokenizer = try TextTokenizer(files)
     guard tokenizer.vocabularyCount <= files.configuration.vocabularySize else {
       throw ServiceError(
         .badData,
-        "\(vocabularyPath) has \(tokenizer.vocabularyCount) words, the weights "
+        "the vocabulary of \(folder) has \(tokenizer.vocabularyCount) words, the weights "
           + "\(files.configuration.vocabularySize)",
         try: "use the vocabulary that belongs to the weights")
     }
   }
 
+  /// A text as the backbone reads it; longer ones are cut.
   package func tokens(_ text: String, pair: String?, maximumTokens: Int) -> TokenSequence {
-    tokenizer.encode(text, pair: pair, maximumTokens: longestInput(maximumTokens: maximumTokens))
+    var tokens = tokenizer.encode(
+      text, pair: pair, maximumTokens: longestInput(maximumTokens: maximumTokens))
+    if !files.configuration.hasTokenTypes { tokens = TokenSequence(ids: tokens.ids) }
+    return tokens
   }
 
   /// What is asked for, within what the backbone has positions for.
   package func longestInput(maximumTokens: Int) -> Int {
-    min(maximumTokens, files.configuration.positionCount)
-  }
-
-  /// The fields of `tokenizer_config.json` that change tokens, their snake_case names converted.
-  private struct TokenizerSettings: Decodable {
-    var doLowerCase: Bool?
-    var stripAccents: Bool?
-    var tokenizeChineseChars: Bool?
-
-    init(folder: String) throws {
-      let path = "\(folder)/\(BackboneFiles.tokenizerConfigurationName)"
-      guard FileSystem.exists(path) else { return }
-      do {
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        self = try decoder.decode(Self.self, from: Data(try FileSystem.read(path)))
-      } catch {
-        throw ServiceError(.badData, "\(path): \(error)", try: "fetch it again")
-      }
-    }
+    min(maximumTokens, files.configuration.longestSequence)
   }
 }
 

@@ -5,8 +5,25 @@ import SystemIO
 import Training
 import WorkerService
 
+/// Reads a PEFT folder, and the backbone it belongs on with the dense layer that it brings.
+func readAdapter(_ folder: String, on backbone: String) throws -> (PEFTAdapter, LoadedModel) {
+  let adapter = try readAdapter(folder)
+  let model = try LoadedModel(folder: backbone, dense: adapter.dense)
+  let found = model.files.configuration.architecture
+  guard adapter.architecture.layerPath == found.layerPath,
+    adapter.dense == nil || found == adapter.architecture
+  else {
+    throw ServiceError(
+      .badData,
+      "\(folder) is an adapter for \(adapter.architecture.rawValue), "
+        + "\(backbone) is \(found.rawValue)",
+      try: "use the backbone it was trained on")
+  }
+  return (adapter, model)
+}
+
 /// Reads a PEFT folder.
-func readAdapter(_ folder: String) throws -> PEFTAdapter {
+private func readAdapter(_ folder: String) throws -> PEFTAdapter {
   func bytes(_ name: String) throws -> [UInt8] {
     do {
       return try FileSystem.read("\(folder)/\(name)")
@@ -36,7 +53,11 @@ struct AdapterFolder {
     _ adapter: PEFTAdapter, model: LoadedModel, labels: [String], maximumTokens: Int,
     origin: AdapterManifest.Origin?
   ) throws {
-    self.adapter = adapter
+    let architecture = model.files.configuration.architecture
+    self.adapter = PEFTAdapter(
+      rank: adapter.rank, alpha: adapter.alpha, rankStabilized: adapter.rankStabilized,
+      adapters: adapter.adapters, head: adapter.head, architecture: architecture,
+      dense: model.encoder.dense)
     let longest = model.longestInput(maximumTokens: maximumTokens)
     let sequences = Self.probes.map {
       model.tokens($0.text, pair: $0.pair, maximumTokens: longest)
@@ -51,7 +72,7 @@ struct AdapterFolder {
         try: "train with lower learning rates")
     }
     manifest = AdapterManifest(
-      engine: "lethe \(ProductVersion.text)", architecture: "bert", labels: labels,
+      engine: "lethe \(ProductVersion.text)", architecture: architecture.rawValue, labels: labels,
       maximumTokens: longest, backbone: model.files.digest.hex, origin: origin,
       probes: zip(Self.probes, logits).map {
         AdapterManifest.Probe(text: $0.text, pair: $0.pair, logits: $1)

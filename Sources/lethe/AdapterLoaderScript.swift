@@ -56,21 +56,34 @@ let adapterLoaderScript = #"""
 
   def base_model(backbone):
       """The frozen model that the adapter belongs on; its head's values come with the adapter."""
-      bert = transformers.BertModel.from_pretrained(
-          backbone, add_pooling_layer=False, **SETTINGS
+      labels = len(MANIFEST["labels"])
+      if MANIFEST["architecture"] == "bert":
+          bert = transformers.BertModel.from_pretrained(
+              backbone, add_pooling_layer=False, **SETTINGS
+          )
+          return MeanPoolClassifier(bert, labels)
+      return transformers.AutoModelForSequenceClassification.from_pretrained(
+          backbone, num_labels=labels, ignore_mismatched_sizes=True, **SETTINGS
       )
-      return MeanPoolClassifier(bert, len(MANIFEST["labels"]))
 
 
   def tokenizer_of(backbone):
       path = backbone / "tokenizer_config.json"
       settings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-      tokenizer = tokenizers.BertWordPieceTokenizer(
-          str(backbone / "vocab.txt"),
-          lowercase=settings.get("do_lower_case") is not False,
-          strip_accents=settings.get("strip_accents"),
-          handle_chinese_chars=settings.get("tokenize_chinese_chars") is not False,
-      )
+      if MANIFEST["architecture"] == "roberta":
+          tokenizer = transformers.RobertaTokenizer(
+              vocab=str(backbone / "vocab.json"),
+              merges=str(backbone / "merges.txt"),
+              add_prefix_space=settings.get("add_prefix_space") is True,
+              mask_token=tokenizers.AddedToken("<mask>", lstrip=True, special=True),
+          ).backend_tokenizer
+      else:
+          tokenizer = tokenizers.BertWordPieceTokenizer(
+              str(backbone / "vocab.txt"),
+              lowercase=settings.get("do_lower_case") is not False,
+              strip_accents=settings.get("strip_accents"),
+              handle_chinese_chars=settings.get("tokenize_chinese_chars") is not False,
+          )
       tokenizer.enable_truncation(MANIFEST["maximumTokens"], strategy="longest_first")
       return tokenizer
 
@@ -96,8 +109,9 @@ let adapterLoaderScript = #"""
       inputs = {
           "input_ids": torch.tensor([encoded.ids]),
           "attention_mask": torch.ones(1, len(encoded.ids), dtype=torch.long),
-          "token_type_ids": torch.tensor([encoded.type_ids]),
       }
+      if MANIFEST["architecture"] == "bert":
+          inputs["token_type_ids"] = torch.tensor([encoded.type_ids])
       with torch.no_grad():
           output = model.get_base_model()(**inputs)
       return getattr(output, "logits", output)[0].tolist()

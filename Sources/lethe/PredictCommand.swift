@@ -123,8 +123,7 @@ private func predictAlone(
   _ records: [PredictionRequest.Item], backbone: String, adapter: String,
   _ arguments: ParsedArguments
 ) throws -> PredictionResponse {
-  let model = try LoadedModel(folder: backbone)
-  let adapter = try readAdapter(adapter)
+  let (adapter, model) = try readAdapter(adapter, on: backbone)
   guard let head = adapter.head else {
     throw ServiceError(
       .badData, "the adapter has no classifier head", try: "save it with its classifier")

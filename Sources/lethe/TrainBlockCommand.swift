@@ -95,8 +95,12 @@ private func trainBlock(_ arguments: ParsedArguments, _ console: Console) throws
   guard !records.isEmpty else {
     throw ServiceError(.badData, "the data holds no training record", try: "see the field split")
   }
-  let model = try LoadedModel(folder: arguments.string("backbone"))
-  let initial = try arguments.string(ifGiven: "init-adapter").map(readAdapter)
+  let backbone = arguments.string("backbone")
+  let started = try arguments.string(ifGiven: "init-adapter").map {
+    try readAdapter($0, on: backbone)
+  }
+  let initial = started?.0
+  let model = try started?.1 ?? LoadedModel(folder: backbone)
   let trained = initial?.adapters.filter { layers.contains($0.layer) } ?? []
   let frozen = initial?.adapters.filter { !layers.contains($0.layer) } ?? []
   let seed = UInt64(arguments.integer("seed"))

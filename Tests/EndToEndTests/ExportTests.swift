@@ -174,6 +174,38 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: folder(run, "peft").path))
   }
 
+  @Test(
+    "a run over another family is exact, and its export is read back",
+    arguments: ["tiny-distilbert", "tiny-roberta"])
+  func families(name: String) throws {
+    let backbone = Lethe.root.appendingPathComponent("Tests/Fixtures/\(name)/model").path
+    let run = try TestRun(backbone: backbone)
+    try run.startCoordinator()
+    try run.startWorker()
+    try run.train()
+    #expect(try export(run, to: "peft").status == 0)
+    #expect(try export(run, to: "peft", "--check").status == 0)
+    let text = "a small bird"
+    let alone: PredictionResponse = try Lethe.json([
+      "predict", "--backbone", backbone, "--adapter", folder(run, "peft").path, "--text", text,
+      "--max-tokens", "128",
+    ])
+    let manifest = try JSONDecoder().decode(
+      Manifest.self, from: Data(contentsOf: folder(run, "peft/lethe_manifest.json")))
+    #expect(manifest.labels.count == alone.predictions[0].logits.count)
+    #expect(manifest.logits.texts.allSatisfy { $0.logits.contains { $0 != 0 } })
+    let other = try export(run, to: "one", "--backbone", Lethe.backbone)
+    #expect(other.status == 65)
+    let report: VerificationReport = try Lethe.json(["verify", "--full", "--run", run.runFile])
+    #expect(report.bitsChecked == 8 && report.bitsMatch == 8 && report.problems.isEmpty)
+    // The family's names do not fit another's layers.
+    let foreign = try Lethe.run([
+      "predict", "--backbone", Lethe.backbone, "--adapter", folder(run, "peft").path, "--text",
+      text,
+    ])
+    #expect(foreign.status == 65)
+  }
+
   @Test("another backbone than the run's is refused")
   func foreignBackbone() throws {
     let run = try trained()

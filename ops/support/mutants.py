@@ -47,6 +47,8 @@ EVALUATION = "^EvaluationTests"
 
 EXPORTS = "Sources/lethe/AdapterFolder+Comparison.swift"
 EXPORT_CHECK = "EndToEndTests.ExportTests/check"
+ENCODERS = "TrainingTests.EncoderTests/(padding|dense)"
+BYTES = "TokenizationTests.ByteLevelTokenizerTests/every"
 
 SKIP = "if !isMutant(@) { # }"
 HOLDS = "(isMutant(@) || (#))"
@@ -364,6 +366,20 @@ MUTANTS = [
     ("tensors that belong to no block", EXPORTS, "where !names.contains(tensor.name)",
      "where !isMutant(@) && !names.contains(tensor.name)", EXPORT_CHECK),
     ("origin of an export", EXPORTS, "if !isEqual {", "if !isMutant(@), !isEqual {", EXPORT_CHECK),
+
+    # Other families of encoders
+    ("place of a padding token", "Sources/Training/AdaptedEncoder+Forward.swift",
+     "if let padding = configuration.paddingToken, id == padding {",
+     "if !isMutant(@), let padding = configuration.paddingToken, id == padding {", ENCODERS),
+    ("a checkpoint's own layer before the head", "Sources/Training/Encoder.swift",
+     "dense: dense ?? own)", "dense: isMutant(@) ? dense : dense ?? own)", ENCODERS),
+    ("slope of the layer before the head", "Sources/Training/Pooling.swift",
+     "factor: gradient[index] * slope", "factor: gradient[index] * (isMutant(@) ? 1 : slope)",
+     "TrainingTests.ReferenceTests/tiny"),
+    ("the last of several spaces", "Sources/Tokenization/ByteLevelClasses.swift",
+     "end < scalars.count && end - start > 1", "(!isMutant(@) && #)", BYTES),
+    ("white space before a mask", "Sources/Tokenization/ByteLevelTokenizer.swift",
+     "if special.takesSpaces {", "if !isMutant(@), special.takesSpaces {", BYTES),
 ]
 
 SWITCH = """import Glibc
