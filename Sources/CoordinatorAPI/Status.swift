@@ -163,7 +163,7 @@ package struct RecipeDescription: Codable, Sendable {
   package var rankStabilized: Bool
   package var targets: [String]
   package var maximumTokens: Int
-  /// The backbone's digest.
+  /// The digest of what workers have: the backbone, with the starting adapter if there is one.
   package var backbone: String
 
   package init(

@@ -98,7 +98,7 @@ extension CoordinatorService {
         RecipeDescription(
           labels: recipe.labels, rank: recipe.rank, alpha: recipe.alpha,
           rankStabilized: recipe.rankStabilized, targets: recipe.targets.map(\.rawValue),
-          maximumTokens: recipe.maximumTokens, backbone: backbone.hex))
+          maximumTokens: recipe.maximumTokens, backbone: model.hex))
     case ("POST", ["v1", "verify"]): return json(verify())
     case (_, ["metrics"]), (_, ["v1", "status"]), (_, ["v1", "train"]), (_, ["v1", "deletions"]),
       (_, ["v1", "predictions"]), (_, ["v1", "verify"]), (_, ["v1", "audits"]),

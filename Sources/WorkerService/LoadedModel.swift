@@ -10,19 +10,27 @@ import Unlearning
 /// A backbone ready to work: weights mapped, tokenizer built.
 package struct LoadedModel: Sendable {
   package let files: BackboneFiles
+  /// Where a run's blocks start from, if it has one.
+  package let startingAdapter: AdapterFiles?
+  /// Covers the backbone and the starting adapter.
+  package let digest: Digest
   package let encoder: Encoder
   package let tokenizer: TextTokenizer
 
-  /// - Parameter dense: the layer before the head that an adapter brings with it.
+  /// - Parameter adapter: a run's starting adapter, or one to work with alone; the layer before
+  ///   the head that it brings with it takes the place of the backbone's.
   /// - Throws: `ServiceError` naming the file that is missing, damaged or of another kind.
-  package init(folder: String, dense: DenseLayer? = nil) throws {
+  package init(folder: String, adapter: AdapterFiles? = nil) throws {
     files = try BackboneFiles(folder)
+    startingAdapter = adapter
+    digest = LineageDigest.model(backbone: files.digest, startingAdapter: adapter?.digest)
+    try adapter?.check(files.configuration, backbone: folder)
     let weightsPath = "\(folder)/\(BackboneFiles.weightsName)"
     do {
       let file = try MappedFile(weightsPath)
       encoder = try Encoder(
         configuration: files.configuration, weights: SafetensorsFile(file.bytes, owner: file),
-        dense: dense)
+        dense: adapter?.adapter.dense)
     } catch {
       throw ServiceError(
         .badData, "\(weightsPath): \(error)", try: "fetch it again: ops/fetch-backbone")

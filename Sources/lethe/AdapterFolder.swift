@@ -5,43 +5,6 @@ import SystemIO
 import Training
 import WorkerService
 
-/// Reads a PEFT folder, and the backbone it belongs on with the dense layer that it brings.
-func readAdapter(_ folder: String, on backbone: String) throws -> (PEFTAdapter, LoadedModel) {
-  let adapter = try readAdapter(folder)
-  let model = try LoadedModel(folder: backbone, dense: adapter.dense)
-  let found = model.files.configuration.architecture
-  guard adapter.architecture.layerPath == found.layerPath,
-    adapter.dense == nil || found == adapter.architecture
-  else {
-    throw ServiceError(
-      .badData,
-      "\(folder) is an adapter for \(adapter.architecture.rawValue), "
-        + "\(backbone) is \(found.rawValue)",
-      try: "use the backbone it was trained on")
-  }
-  return (adapter, model)
-}
-
-/// Reads a PEFT folder.
-private func readAdapter(_ folder: String) throws -> PEFTAdapter {
-  func bytes(_ name: String) throws -> [UInt8] {
-    do {
-      return try FileSystem.read("\(folder)/\(name)")
-    } catch {
-      throw ServiceError(
-        .missingInput, "the adapter folder has no readable \(name): \(error)",
-        try: "give a folder that PEFT or lethe export wrote")
-    }
-  }
-  do {
-    return try PEFTAdapter(
-      configuration: try bytes(PEFTAdapter.configurationName),
-      tensors: try bytes(PEFTAdapter.tensorsName))
-  } catch let error as PEFTError {
-    throw ServiceError(.badData, "\(folder): \(error)", try: "export the adapter again")
-  }
-}
-
 /// A PEFT folder as Lethe writes it: the adapter, and beside it where it comes from and a program
 /// that loads it elsewhere and compares answers.
 struct AdapterFolder {

@@ -23,6 +23,9 @@ let exportCommand = Command(
       "backbone", .path, placeholder: "DIR",
       help: "The backbone's folder; default: the one that the run file names."),
     CommandOption(
+      "starting-adapter", .path, placeholder: "DIR",
+      help: "Where the run's blocks start from, if it says so; default: the run file's."),
+    CommandOption(
       "check", .flag,
       help: """
         Read the folder back and compare every tensor with the blocks served now; a folder that \
@@ -81,24 +84,38 @@ private struct Exporter {
   init(_ arguments: ParsedArguments) throws {
     client = try CoordinatorClient(arguments)
     recipe = try client.get("/v1/recipe")
-    model = try LoadedModel(folder: try Self.backbone(arguments))
-    guard model.files.digest.hex == recipe.backbone else {
+    let (backbone, startingAdapter) = try Self.folders(arguments)
+    model = try LoadedModel(
+      folder: backbone, adapter: startingAdapter.map { try AdapterFiles($0) })
+    guard model.digest.hex == recipe.backbone else {
       throw ServiceError(
         .badData,
-        "\(model.files.folder) is backbone \(model.files.digest.hex.prefix(12)); the run is over "
+        "\(backbone) is backbone \(model.digest.hex.prefix(12)); the run is over "
           + "\(recipe.backbone.prefix(12))",
-        try: "give --backbone the folder that the run's workers use")
+        try: "give --backbone and --starting-adapter the folders that the run's workers use")
     }
     isCheck = arguments.flag("check")
   }
 
-  private static func backbone(_ arguments: ParsedArguments) throws -> String {
-    if let path = arguments.string(ifGiven: "backbone") { return path }
+  /// Those that the arguments name, or else the run file.
+  private static func folders(_ arguments: ParsedArguments) throws
+    -> (backbone: String, startingAdapter: String?)
+  {
+    let named = (
+      arguments.string(ifGiven: "backbone"), arguments.string(ifGiven: "starting-adapter")
+    )
     guard arguments.string(ifGiven: "coordinator") == nil else {
-      throw UserFacingError.usage("--coordinator needs --backbone, as no run file names one")
+      guard let backbone = named.0 else {
+        throw UserFacingError.usage("--coordinator needs --backbone, as no run file names one")
+      }
+      return (backbone, named.1)
     }
     let path = arguments.string("run")
-    return resolve(try readRunFile(path).backbone, base: folder(of: path))
+    let (file, base) = (try readRunFile(path), folder(of: path))
+    return (
+      named.0 ?? resolve(file.backbone, base: base),
+      named.1 ?? file.training.startingAdapter.map { resolve($0, base: base) }
+    )
   }
 
   func servingShards() throws -> [Int] {

@@ -123,7 +123,8 @@ private func predictAlone(
   _ records: [PredictionRequest.Item], backbone: String, adapter: String,
   _ arguments: ParsedArguments
 ) throws -> PredictionResponse {
-  let (adapter, model) = try readAdapter(adapter, on: backbone)
+  let given = try AdapterFiles(adapter)
+  let (adapter, model) = (given.adapter, try LoadedModel(folder: backbone, adapter: given))
   guard let head = adapter.head else {
     throw ServiceError(
       .badData, "the adapter has no classifier head", try: "save it with its classifier")

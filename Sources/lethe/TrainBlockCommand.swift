@@ -11,7 +11,9 @@ let trainBlockCommand = Command(
   name: "train-block", summary: "train one block from files, without a coordinator",
   discussion: """
     For debugging and for comparing with other software. Adapters of --init-adapter in the layers \
-    trained are where training starts; those in other layers stay as they are.
+    trained are where training starts; those in other layers stay as they are. The layer before \
+    the head of a DistilBERT or RoBERTa is frozen: the adapter's or the checkpoint's own, or else \
+    one drawn from a constant seed; the folder written carries it.
     """,
   options: [
     CommandOption("backbone", .path, placeholder: "DIR", required: true, help: "The backbone."),
@@ -95,12 +97,10 @@ private func trainBlock(_ arguments: ParsedArguments, _ console: Console) throws
   guard !records.isEmpty else {
     throw ServiceError(.badData, "the data holds no training record", try: "see the field split")
   }
-  let backbone = arguments.string("backbone")
-  let started = try arguments.string(ifGiven: "init-adapter").map {
-    try readAdapter($0, on: backbone)
-  }
-  let initial = started?.0
-  let model = try started?.1 ?? LoadedModel(folder: backbone)
+  let model = try LoadedModel(
+    folder: arguments.string("backbone"),
+    adapter: try arguments.string(ifGiven: "init-adapter").map { try AdapterFiles($0) })
+  let initial = model.startingAdapter?.adapter
   let trained = initial?.adapters.filter { layers.contains($0.layer) } ?? []
   let frozen = initial?.adapters.filter { !layers.contains($0.layer) } ?? []
   let seed = UInt64(arguments.integer("seed"))

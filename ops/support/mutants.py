@@ -48,6 +48,7 @@ EVALUATION = "^EvaluationTests"
 EXPORTS = "Sources/lethe/AdapterFolder+Comparison.swift"
 EXPORT_CHECK = "EndToEndTests.ExportTests/check"
 ENCODERS = "TrainingTests.EncoderTests/(padding|dense)"
+STARTS = "EndToEndTests.StartingAdapterTests"
 BYTES = "TokenizationTests.ByteLevelTokenizerTests/every"
 
 SKIP = "if !isMutant(@) { # }"
@@ -378,6 +379,15 @@ MUTANTS = [
      "TrainingTests.ReferenceTests/tiny"),
     ("the last of several spaces", "Sources/Tokenization/ByteLevelClasses.swift",
      "end < scalars.count && end - start > 1", "(!isMutant(@) && #)", BYTES),
+    ("matrices that a block starts from", "Sources/WorkerService/StageTraining.swift",
+     "assignment.layers.contains($0.layer)", "(!isMutant(@) && #)", STARTS + "/beginsThere"),
+    ("workers without the starting adapter",
+     "Sources/CoordinatorService/CoordinatorService+Workers.swift",
+     "if introduction.backbone != model {", "if !isMutant(@), introduction.backbone != model {",
+     STARTS + "/exact"),
+    ("bytes of the starting adapter", "Sources/CoordinatorCore/RunDescription.swift",
+     'compare("training.startingAdapter") { $0.recipe.startingAdapter }',
+     "if !isMutant(@) { # }", STARTS + "/exact"),
     ("white space before a mask", "Sources/Tokenization/ByteLevelTokenizer.swift",
      "if special.takesSpaces {", "if !isMutant(@), special.takesSpaces {", BYTES),
 ]
