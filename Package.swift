@@ -96,6 +96,7 @@ let package = Package(
         "ServiceSupport", "ModelFormats", "Unlearning", "Hashing", "ByteCoding",
         "JournalFormat", "SystemIO",
       ],
+      resources: [.embedInCode("Dashboard/page.html")],
       swiftSettings: strict),
     .target(
       name: "WorkerService",
@@ -156,6 +157,10 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "CoordinatorAPITests", dependencies: ["CoordinatorAPI"], swiftSettings: strict),
+    .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: strict),
+    .testTarget(
+      name: "CoordinatorServiceTests", dependencies: ["CoordinatorService"],
+      swiftSettings: strict),
     .testTarget(
       name: "ReportingTests", dependencies: ["Reporting"], swiftSettings: strict),
     .testTarget(

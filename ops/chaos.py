@@ -186,7 +186,7 @@ class Campaign:
             raise
         self.note_longest(f"{method} {path.split('?')[0]}", time.monotonic() - begun)
         if status >= 500:
-            reason = answer.get("error", "")
+            reason = answer.get("detail", "")
             with self.lock:
                 self.refusals[reason] += 1
             if status != 503 or path != "/v1/predictions" or FORGETFUL in reason:

@@ -179,15 +179,3 @@ package struct RecipeDescription: Codable, Sendable {
     self.backbone = backbone
   }
 }
-
-/// The body of every answer that is not 200.
-package struct APIError: Codable, Sendable {
-  package var error: String
-  /// What to do about it.
-  package var hint: String?
-
-  package init(error: String, hint: String? = nil) {
-    self.error = error
-    self.hint = hint
-  }
-}

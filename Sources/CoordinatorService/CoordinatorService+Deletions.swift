@@ -32,33 +32,22 @@ extension CoordinatorService {
   {
     let start = SystemClock.seconds
     let selection = try select(request)
-    let policy = try request.deadline.map { text in
-      guard let policy = DeadlinePolicy(text) else {
-        throw APIFailure(400, "\"\(text)\" is no deadline", try: "write gdpr, ccpa or days:N")
-      }
-      return policy
-    }
-    let key = idempotencyKey ?? request.idempotencyKey
+    let terms = try Self.terms(request, idempotencyKey: idempotencyKey)
     let valid = selection.ids.compactMap { $0 }
     let tags = valid.map(directory.tag)
     let duplicates = loop.inspect { coordinator in
       tags.map { coordinator.records.duplicateCount(of: $0) }
     }
     let salt = Digest(SystemRandom.bytes(count: Digest.byteCount))!
-    let due = (policy ?? deadline).due(acceptedAt: SystemClock.wallMilliseconds)
+    let due = (terms.deadline ?? deadline).due(acceptedAt: SystemClock.wallMilliseconds)
     let wish = DeletionWish(
       tags: tags,
       commitments: valid.map { id in
         IDCommitment.commitment(
           salt: IDCommitment.salt(deletionSalt: salt, id: id.bytes), id: id.bytes)
       },
-      salt: salt, due: due, requestKey: key.map(directory.requestKey),
-      expectedPlan: try request.expectedPlan.map { text in
-        guard let digest = Digest(hex: text) else {
-          throw APIFailure(400, "expectedPlan is not a plan's fingerprint")
-        }
-        return digest
-      })
+      salt: salt, due: due, requestKey: terms.key.map(directory.requestKey),
+      expectedPlan: terms.expectedPlan)
     let outcomes: [DeletionOutcome]
     let blocksMasked: Int
     switch decide(wish) {
@@ -99,9 +88,35 @@ extension CoordinatorService {
       })
   }
 
+  /// What a request says besides whom it is about.
+  private static func terms(
+    _ request: CoordinatorAPI.DeletionRequest, idempotencyKey: String?
+  ) throws -> (deadline: DeadlinePolicy?, key: String?, expectedPlan: Digest?) {
+    let deadline = try request.deadline.map { text in
+      guard let policy = DeadlinePolicy(text) else {
+        throw APIFailure(
+          400, "\"\(text.prefix(64))\" is no deadline", try: "write gdpr, ccpa or days:N")
+      }
+      return policy
+    }
+    let key = idempotencyKey ?? request.idempotencyKey
+    guard key.map({ (1...255).contains($0.utf8.count) }) ?? true else {
+      throw APIFailure(400, "an idempotency key has 1 to 255 bytes")
+    }
+    let plan = try request.expectedPlan.map { text in
+      guard let digest = Digest(hex: text) else {
+        throw APIFailure(400, "expectedPlan is not a plan's fingerprint")
+      }
+      return digest
+    }
+    return (deadline, key, plan)
+  }
+
   /// What a request would do.
   func plan(_ request: CoordinatorAPI.DeletionRequest) throws -> DeletionPlanReport {
     let selection = try select(request)
+    // What would be refused then is refused now.
+    _ = try Self.terms(request, idempotencyKey: nil)
     let tags = selection.ids.map { $0.map(directory.tag) }
     return loop.inspect { coordinator in
       let plan = coordinator.deletionPlan(for: tags.compactMap { $0 })
@@ -223,19 +238,34 @@ extension CoordinatorService {
     return decision.wait()
   }
 
-  func deletionList() -> DeletionList {
+  /// All deletions, or so many of the last.
+  func deletionList(last count: Int = .max) -> DeletionList {
     let now = SystemClock.wallMilliseconds
     return DeletionList(
-      deletions: loop.inspect { $0.state.deletions }.map { deletion in
-        DeletionList.Item(
-          deletion: deletion.number, records: deletion.tags.count, state: deletion.state.rawValue,
-          blocksMasked: deletion.masked.count, maskedAt: Timestamp.text(deletion.acceptedAt),
-          purgedAt: deletion.purgedAt.map(Timestamp.text),
-          repairedAt: deletion.repairedAt.map(Timestamp.text),
-          certifiedAt: deletion.certifiedAt.map(Timestamp.text),
-          due: Timestamp.text(deletion.due),
-          isOverdue: deletion.certifiedAt == nil && deletion.due < now)
+      deletions: loop.inspect { $0.state.deletions.suffix(count) }.map {
+        Self.describe($0, at: now)
       })
+  }
+
+  /// `GET /v1/deletions/{deletion}`
+  func deletion(_ text: String) throws -> DeletionList.Item {
+    let deletions = loop.inspect { $0.state.deletions }
+    guard let found = deletions.first(where: { "\($0.number)" == text }) else {
+      throw APIFailure(
+        404, "there is no deletion \(text.prefix(32))", try: "lethe deletions lists them")
+    }
+    return Self.describe(found, at: SystemClock.wallMilliseconds)
+  }
+
+  private static func describe(_ deletion: Deletion, at now: Milliseconds) -> DeletionList.Item {
+    DeletionList.Item(
+      deletion: deletion.number, records: deletion.tags.count, state: deletion.state.rawValue,
+      blocksMasked: deletion.masked.count, maskedAt: Timestamp.text(deletion.acceptedAt),
+      purgedAt: deletion.purgedAt.map(Timestamp.text),
+      repairedAt: deletion.repairedAt.map(Timestamp.text),
+      certifiedAt: deletion.certifiedAt.map(Timestamp.text),
+      due: Timestamp.text(deletion.due),
+      isOverdue: deletion.certifiedAt == nil && deletion.due < now)
   }
 }
 

@@ -53,21 +53,25 @@ extension CoordinatorService {
     ).bytes
   }
 
-  /// `from=N`: that the ledger only grew since it had N entries; `entry=N`: that it holds entry N.
-  func ledgerProof(_ query: [String: String]) throws -> [UInt8] {
+  /// That the ledger has only grown since it had so many entries.
+  func consistencyProof(from old: Int) throws -> [UInt8] {
+    let (ledger, origin) = loop.inspect { ($0.state.ledger, $0.state.origin) }
+    let size = ledger.leaves.count
+    guard (0...size).contains(old) else {
+      throw APIFailure(404, "the ledger has never had \(old) entries: it has \(size)")
+    }
+    return LedgerProof.consistency(origin: origin, ledger: ledger.tree, from: old).bytes
+  }
+
+  /// That the ledger holds an entry.
+  func inclusionProof(of index: Int) throws -> [UInt8] {
     let (ledger, deletions, origin) = loop.inspect {
       ($0.state.ledger, $0.state.deletions, $0.state.origin)
     }
     let size = ledger.leaves.count
-    if let text = query["from"] {
-      guard let old = Int(text), (0...size).contains(old) else {
-        throw APIFailure(400, "from is not between 0 and \(size)")
-      }
-      return LedgerProof.consistency(origin: origin, ledger: ledger.tree, from: old).bytes
-    }
-    guard let text = query["entry"], let index = Int(text), (0..<size).contains(index) else {
+    guard (0..<size).contains(index) else {
       throw APIFailure(
-        400, "the ledger has the entries 0 to \(size - 1)", try: "give from or entry")
+        404, "the ledger has no entry \(index)", try: "its \(size) entries are numbered from 0")
     }
     let entry: LedgerEntry? =
       switch ledger.leaves[index] {

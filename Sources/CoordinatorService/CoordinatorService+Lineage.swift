@@ -28,7 +28,7 @@ extension CoordinatorService {
   private func coordinator(at sequence: UInt64) throws -> Coordinator {
     let newest = loop.view { $0.sequence }
     guard sequence <= newest else {
-      throw APIFailure(400, "the journal ends at \(newest)", try: "give a smaller sequence")
+      throw APIFailure(404, "the journal ends at \(newest)", try: "give a smaller sequence")
     }
     let contents = try Journal.read(directory.journalFolders)
     let first = contents.firstSequence
@@ -75,15 +75,12 @@ extension CoordinatorService {
   }
 
   func shardLineage(_ text: String, at sequence: UInt64?) throws -> ShardLineage {
-    try ask(at: sequence) { try self.shardLineage(text, $0) }
+    let shard = try Self.shard(text, of: loop.inspect { $0.state.plan.shardCount })
+    return try ask(at: sequence) { self.shardLineage(shard, $0) }
   }
 
-  private func shardLineage(_ text: String, _ coordinator: Coordinator) throws -> ShardLineage {
+  private func shardLineage(_ shard: Int, _ coordinator: Coordinator) -> ShardLineage {
     let state = coordinator.state
-    guard let shard = Int(text), (0..<state.plan.shardCount).contains(shard) else {
-      throw APIFailure(
-        404, "there is no shard \(text)", try: "shards are 0 to \(state.plan.shardCount - 1)")
-    }
     return ShardLineage(
       shard: shard,
       slices: state.slices[shard].enumerated().map {
@@ -120,9 +117,7 @@ extension CoordinatorService {
 
   /// The slot whose expected key begins with these digits.
   func slot(keyPrefix text: String, _ state: RunState) throws -> BlockSlot {
-    guard text.count >= 6, text.allSatisfy(\.isHexDigit) else {
-      throw APIFailure(400, "a block is named by its key or at least its first 6 digits")
-    }
+    try Self.checkKeyPrefix(text)
     let matches = state.expectedKeys.filter { $0.value.description.hasPrefix(text.lowercased()) }
     guard let slot = matches.keys.min() else {
       throw APIFailure(
@@ -130,13 +125,22 @@ extension CoordinatorService {
         try: "a deletion gives blocks new keys; use at to ask about an earlier state")
     }
     guard Set(matches.values).count == 1 else {
-      throw APIFailure(400, "several keys begin like this", try: "give more digits")
+      throw APIFailure(422, "several keys begin like this", try: "give more digits")
     }
     return slot
   }
 
+  private static func checkKeyPrefix(_ text: String) throws {
+    guard (6...64).contains(text.utf8.count), text.allSatisfy({ $0.isASCII && $0.isHexDigit })
+    else {
+      throw APIFailure(400, "a block is named by its key or at least its first 6 digits")
+    }
+  }
+
   func blockLineage(_ text: String, at sequence: UInt64?) throws -> BlockLineage {
-    try ask(at: sequence) { try self.blockLineage(text, $0) }
+    // A name that can be none is refused before anything is replayed.
+    try Self.checkKeyPrefix(text)
+    return try ask(at: sequence) { try self.blockLineage(text, $0) }
   }
 
   private func blockLineage(_ text: String, _ coordinator: Coordinator) throws -> BlockLineage {

@@ -18,46 +18,29 @@ struct RequestLog {
 /// What a request is about, for metrics: few words, none of them a client's.
 enum RequestKind: String, CaseIterable {
   case delete, predict, read, write
-
-  init(_ request: HTTPRequest) {
-    switch (request.method, request.segments) {
-    case ("POST", ["v1", "deletions"]): self = .delete
-    case ("POST", ["v1", "predictions"]): self = .predict
-    case ("GET", _): self = .read
-    default: self = .write
-    }
-  }
 }
 
 extension CoordinatorService {
-  /// Probes need no token: they say that the coordinator works, and nothing of the run.
-  func probe(_ request: HTTPRequest) -> HTTPResponse? {
-    guard request.method == "GET" else { return nil }
-    switch request.segments {
-    case ["livez"]:
-      // Waits for the loop that decides everything; a probe gives up by itself.
-      loop.inspect { _ in }
-      return Self.plain(200, "ok\n")
-    case ["readyz"]:
-      let (isBehind, isOnReserve) = loop.report { view, _ in
-        (view.coordinator.isBehind, view.isOnReserve)
-      }
-      let checks = [
-        ("journal-replayed", true, ""),
-        ("deletions-known", !isBehind, "a worker has seen deletions that this run does not know"),
-        ("disk", !isOnReserve, "the disk is full: the journal lives on its reserve"),
-      ]
-      let lines = checks.map { name, holds, problem in
-        holds ? "[+] \(name)\n" : "[-] \(name): \(problem)\n"
-      }
-      return Self.plain(checks.allSatisfy(\.1) ? 200 : 503, lines.joined())
-    default: return nil
-    }
+  /// `GET /livez`. Waits for the loop that decides everything; a probe gives up by itself.
+  func liveness() -> HTTPResponse {
+    loop.inspect { _ in }
+    return HTTPResponse(text: "ok\n")
   }
 
-  private static func plain(_ status: Int, _ text: String) -> HTTPResponse {
-    HTTPResponse(
-      status: status, contentType: "text/plain; charset=utf-8", body: Array(text.utf8))
+  /// `GET /readyz`: says that the coordinator can do its work, and nothing of the run.
+  func readiness() -> HTTPResponse {
+    let (isBehind, isOnReserve) = loop.report { view, _ in
+      (view.coordinator.isBehind, view.isOnReserve)
+    }
+    let checks = [
+      ("journal-replayed", true, ""),
+      ("deletions-known", !isBehind, "a worker has seen deletions that this run does not know"),
+      ("disk", !isOnReserve, "the disk is full: the journal lives on its reserve"),
+    ]
+    let lines = checks.map { name, holds, problem in
+      holds ? "[+] \(name)\n" : "[-] \(name): \(problem)\n"
+    }
+    return HTTPResponse(text: lines.joined(), status: checks.allSatisfy(\.1) ? 200 : 503)
   }
 
   /// `GET /metrics`: no label names a record, a block or a worker.

@@ -51,6 +51,8 @@ package final class CoordinatorService: Sendable {
   /// What workers must have: the backbone, with the starting adapter if there is one.
   let model: Digest
   let requestLog = Guarded(RequestLog())
+  /// What the stream of events last looked at, and when.
+  let latestDocuments = Guarded<(at: Double, documents: [EventDocument])>((-.infinity, []))
 
   /// Opens or creates the run, binds both addresses and starts the state machine.
   ///
@@ -117,7 +119,6 @@ package final class CoordinatorService: Sendable {
     manager?.say("READY=1\nSTATUS=workers \(workerListener.address), http \(httpServer.address)")
     BackgroundThread.start("ticker") { [self] in
       var shown: UInt64 = 0
-      var fed = -Double.infinity
       while true {
         SystemClock.sleep(seconds: 0.25)
         loop.post(.ticked)
@@ -126,16 +127,13 @@ package final class CoordinatorService: Sendable {
         if head.size > shown { for link in currentLinks { link.send(.head(head)) } }
         shown = head.size
         // The loop has just answered: whoever watches may know.
-        if let limit = manager?.watchdogSeconds, SystemClock.seconds - fed > limit / 3 {
-          manager?.say("WATCHDOG=1")
-          fed = SystemClock.seconds
-        }
+        manager?.feedWatchdog()
       }
     }
     BackgroundThread.start("housekeeper") { [self] in keepHouse() }
     BackgroundThread.start("http-accept") { [self] in
       do {
-        try httpServer.serve { [self] in answer($0) }
+        try httpServer.serve(httpHandler)
       } catch {
         log.write("http_stopped", "\(error)")
         SystemProcess.exitAtOnce(1)

@@ -15,7 +15,8 @@ package enum DeadlinePolicy: Equatable, Sendable {
     case "gdpr": self = .gdpr
     case "ccpa": self = .ccpa
     default:
-      guard text.hasPrefix("days:"), let days = Int(text.dropFirst(5)), (1...3650).contains(days)
+      // One spelling for each: the library's reader of numbers also takes signs and zeros.
+      guard let days = Int(text.dropFirst(5)), (1...3650).contains(days), text == "days:\(days)"
       else { return nil }
       self = .days(days)
     }

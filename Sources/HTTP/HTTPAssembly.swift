@@ -1,50 +1,144 @@
-/// Puts one message together from bytes as they arrive, wherever they are cut.
+/// Puts messages of one connection together from bytes as they arrive, wherever they are cut.
+///
+/// One message at a time; bytes of the next wait until `next` is called.
 struct HTTPAssembly {
   private(set) var head: HTTPHead?
-  /// The head so far; empty once it is read.
-  private var headBytes: [UInt8] = []
   private(set) var body: [UInt8] = []
+  private(set) var isWhole = false
+  /// Arrived, and not looked at yet.
+  private var pending: [UInt8] = []
+  /// Bytes at the start of `pending` that are known to hold no end of a head.
+  private var searchedCount = 0
+  private var chunk = Chunk.size
 
-  private static let separator = Array("\r\n\r\n".utf8)
+  /// Where a chunked body is being read.
+  private enum Chunk {
+    case size
+    case data(remaining: Int)
+    /// The line break after a chunk.
+    case end
+    case trailer
+  }
 
-  var isEmpty: Bool { head == nil && headBytes.isEmpty }
+  /// Nothing of the next message has come.
+  var isEmpty: Bool { head == nil && pending.isEmpty }
 
-  /// How many bytes to read next, at most; 0 once the message is whole.
+  /// How many bytes to read next, at most.
   var wantedByteCount: Int {
-    guard let head else { return 8 << 10 }
-    return min(64 << 10, head.contentLength - body.count)
+    if case .length(let length)? = head?.framing {
+      return min(64 << 10, max(1, length - body.count))
+    }
+    return 8 << 10
+  }
+
+  /// Bytes of memory that the message takes, now or once its announced length has come.
+  var claimedByteCount: Int {
+    if case .length(let length)? = head?.framing { return length }
+    return body.count + pending.count
   }
 
   /// Takes what was read next; nothing means that the peer has closed.
-  mutating func take(_ chunk: some Collection<UInt8>) throws(HTTPParseError) {
-    guard head == nil else {
-      guard !chunk.isEmpty else { throw HTTPParseError(400, "the body ends early") }
-      return try takeBody(chunk)
+  mutating func take(_ bytes: some Collection<UInt8>) throws(HTTPParseError) {
+    guard !bytes.isEmpty else {
+      throw HTTPParseError(
+        400, head == nil ? "the connection ended inside a head" : "the body ends early")
     }
-    guard !chunk.isEmpty else {
-      throw HTTPParseError(400, "the connection ended inside a head")
-    }
-    // The separator may have begun in what came before.
-    let searchStart = max(0, headBytes.count - Self.separator.count + 1)
-    headBytes += chunk
-    let end = headBytes.indices.dropFirst(searchStart).first {
-      headBytes[$0...].starts(with: Self.separator)
-    }
-    guard end ?? headBytes.count <= HTTPHead.maximumByteCount else {
-      throw HTTPParseError(431, "the head is larger than \(HTTPHead.maximumByteCount) bytes")
-    }
-    guard let end else { return }
-    head = try HTTPHead(headBytes[..<end])
-    let rest = headBytes[(end + Self.separator.count)...]
-    headBytes = []
-    try takeBody(rest)
+    pending += bytes
+    try advance()
   }
 
-  private mutating func takeBody(_ chunk: some Collection<UInt8>) throws(HTTPParseError) {
-    guard chunk.count <= (head?.contentLength ?? 0) - body.count else {
-      throw HTTPParseError(400, "bytes follow the body")
+  /// Begins the next message with what has come of it.
+  mutating func next() throws(HTTPParseError) {
+    head = nil
+    body = []
+    isWhole = false
+    chunk = .size
+    try advance()
+  }
+
+  private mutating func advance() throws(HTTPParseError) {
+    if head == nil { try readHead() }
+    switch head?.framing {
+    case .length(let length)?:
+      let count = min(length - body.count, pending.count)
+      body += pending.prefix(count)
+      pending.removeFirst(count)
+      isWhole = body.count == length
+    case .chunked?: while try readChunk() {}
+    case nil: break
     }
-    body += chunk
+  }
+
+  private mutating func readHead() throws(HTTPParseError) {
+    // Empty lines may come before a request (RFC 9112, section 2.2).
+    while searchedCount <= 2, pending.starts(with: [0x0d, 0x0a]) {
+      pending.removeFirst(2)
+      searchedCount = 0
+    }
+    while searchedCount < pending.count {
+      let place = searchedCount
+      guard place < HTTPHead.maximumByteCount else { throw .headTooLarge }
+      searchedCount += 1
+      guard pending[place] == UInt8(ascii: "\n") else { continue }
+      guard place > 0, pending[place - 1] == UInt8(ascii: "\r") else {
+        throw HTTPParseError(400, "a line ends without a carriage return")
+      }
+      guard place >= 3, pending[place - 2] == UInt8(ascii: "\n") else { continue }
+      head = try HTTPHead(pending[..<(place - 3)])
+      pending.removeFirst(place + 1)
+      searchedCount = 0
+      return
+    }
+  }
+
+  /// Reads one piece of a chunked body; `false` if it takes more bytes first.
+  private mutating func readChunk() throws(HTTPParseError) -> Bool {
+    guard !isWhole else { return false }
+    switch chunk {
+    case .size:
+      guard let line = try takeLine() else { return false }
+      // Extensions mean nothing here.
+      let digits = line.prefix { $0 != UInt8(ascii: ";") }
+      guard !digits.isEmpty, digits.count <= 8, digits.allSatisfy(\.isHexadecimalDigit),
+        let size = Int(String(decoding: digits, as: UTF8.self), radix: 16)
+      else { throw HTTPParseError(400, "a chunk's size is not a hexadecimal number") }
+      guard size <= HTTPHead.maximumBodyByteCount - body.count else { throw .tooLarge }
+      chunk = size == 0 ? .trailer : .data(remaining: size)
+    case .data(let remaining):
+      let count = min(remaining, pending.count)
+      guard count > 0 else { return false }
+      body += pending.prefix(count)
+      pending.removeFirst(count)
+      chunk = count == remaining ? .end : .data(remaining: remaining - count)
+    case .end:
+      guard let line = try takeLine() else { return false }
+      guard line.isEmpty else { throw HTTPParseError(400, "a chunk is longer than its size") }
+      chunk = .size
+    case .trailer:
+      guard let line = try takeLine() else { return false }
+      // Nothing here reads trailers, so none is taken.
+      guard line.isEmpty else { throw HTTPParseError(400, "trailers are not understood") }
+      isWhole = true
+    }
+    return true
+  }
+
+  private static let maximumChunkLineByteCount = 256
+
+  /// The next line without its end; `nil` if it has not come.
+  private mutating func takeLine() throws(HTTPParseError) -> [UInt8]? {
+    let reach = pending.prefix(Self.maximumChunkLineByteCount)
+    guard let end = reach.firstIndex(of: UInt8(ascii: "\n")) else {
+      guard reach.count < Self.maximumChunkLineByteCount else {
+        throw HTTPParseError(400, "a chunk's line is too long")
+      }
+      return nil
+    }
+    guard end > 0, pending[end - 1] == UInt8(ascii: "\r") else {
+      throw HTTPParseError(400, "a chunk's line ends without a carriage return")
+    }
+    defer { pending.removeFirst(end + 1) }
+    return Array(pending[..<(end - 1)])
   }
 }
 
@@ -59,10 +153,9 @@ extension HTTPRequest {
       let chunk = rest.prefix(min(chunkByteCount, assembly.wantedByteCount))
       rest = rest.dropFirst(chunk.count)
       try assembly.take(chunk)
-    } while assembly.wantedByteCount > 0
-    guard let head = assembly.head, rest.isEmpty else {
-      throw HTTPParseError(400, "bytes follow the body")
-    }
-    try self.init(head, body: assembly.body)
+    } while !assembly.isWhole
+    guard let head = assembly.head else { throw HTTPParseError(400, "there is no head") }
+    try self.init(head)
+    body = assembly.body
   }
 }

@@ -1,30 +1,49 @@
-/// A request as it came: HTTP/1.1, one per connection.
+/// A request as it came: HTTP/1.1, or HTTP/1.0.
 package struct HTTPRequest: Sendable {
   package var method: String
-  /// Path without query, percent-decoded by segment.
+  /// Path without query, percent-decoded by segment; empty for `/`.
   package var segments: [String]
   package var query: [String: String] = [:]
   /// Names in lower case.
   package var headers: [String: String] = [:]
   package var body: [UInt8] = []
-
-  package init(method: String, segments: [String], query: [String: String] = [:]) {
-    self.method = method
-    self.segments = segments
-    self.query = query
-  }
 }
 
+/// What a server says.
 package struct HTTPResponse: Sendable {
+  /// Sends pieces for as long as it likes; the connection ends with it.
+  package typealias Stream = @Sendable (_ send: ([UInt8]) throws -> Void) throws -> Void
+
   package var status: Int
   package var contentType: String
   package var body: [UInt8]
+  /// Besides those that every response has.
+  package var headers: [String: String]
+  /// Follows the body.
+  package var stream: Stream?
 
-  package init(status: Int, contentType: String = "application/json", body: [UInt8]) {
+  package init(
+    status: Int, contentType: String = "application/json", body: [UInt8],
+    headers: [String: String] = [:], stream: Stream? = nil
+  ) {
     self.status = status
     self.contentType = contentType
     self.body = body
+    self.headers = headers
+    self.stream = stream
   }
+
+  /// What statuses are called (RFC 9110, section 15).
+  package static func reason(ofStatus status: Int) -> String { reasons[status] ?? "Status" }
+
+  private static let reasons = [
+    200: "OK", 304: "Not Modified", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
+    404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout", 409: "Conflict",
+    410: "Gone", 413: "Content Too Large", 414: "URI Too Long", 415: "Unsupported Media Type",
+    417: "Expectation Failed", 422: "Unprocessable Content",
+    431: "Request Header Fields Too Large", 500: "Internal Server Error", 501: "Not Implemented",
+    503: "Service Unavailable", 505: "HTTP Version Not Supported",
+  ]
 }
 
 /// Why bytes are not a request or a response; `status` is what a server answers.
@@ -36,75 +55,110 @@ package struct HTTPParseError: Error, Equatable, Sendable {
     self.status = status
     self.reason = reason
   }
-}
 
-/// The part of a message before its body.
-struct HTTPHead: Equatable {
-  var startLine: String
-  var headers: [String: String]
-  var contentLength: Int
-
-  static let maximumByteCount = 16 << 10
-  static let maximumBodyByteCount = 64 << 20
-
-  /// Parses everything up to, and without, the empty line.
-  init(_ bytes: some Collection<UInt8>) throws(HTTPParseError) {
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-      throw HTTPParseError(400, "the head is not UTF-8")
-    }
-    // A line ending is one Character in Swift, so the split is on Character's terms.
-    let lines = text.split(separator: "\r\n", omittingEmptySubsequences: false)
-    startLine = String(lines[0])
-    headers = [:]
-    for line in lines.dropFirst() where !line.isEmpty {
-      guard let colon = line.firstIndex(of: ":"), colon != line.startIndex else {
-        throw HTTPParseError(400, "a header line has no name")
-      }
-      let name = line[..<colon].lowercased()
-      let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }
-      guard headers.updateValue(String(value), forKey: name) == nil else {
-        throw HTTPParseError(400, "the header \(name) stands twice")
-      }
-    }
-    guard headers["transfer-encoding"] == nil else {
-      throw HTTPParseError(501, "send a Content-Length instead of a Transfer-Encoding")
-    }
-    // Digits alone: the library also takes a sign, and another reader would not.
-    let digits = headers["content-length"] ?? "0"
-    guard let length = Int(digits), digits.utf8.allSatisfy({ (48...57).contains($0) }) else {
-      throw HTTPParseError(400, "Content-Length is not a number")
-    }
-    guard length <= Self.maximumBodyByteCount else {
-      throw HTTPParseError(413, "the body is larger than \(Self.maximumBodyByteCount) bytes")
-    }
-    contentLength = length
-  }
+  static let tooLarge = HTTPParseError(
+    413, "the body is larger than \(HTTPHead.maximumBodyByteCount) bytes")
+  static let headTooLarge = HTTPParseError(
+    431, "the head is larger than \(HTTPHead.maximumByteCount) bytes")
 }
 
 extension HTTPRequest {
-  init(_ head: HTTPHead, body: [UInt8]) throws(HTTPParseError) {
-    let parts = head.startLine.split(separator: " ")
-    guard parts.count == 3, parts[2].hasPrefix("HTTP/1."), parts[1].hasPrefix("/") else {
-      throw HTTPParseError(400, "the request line is malformed")
+  /// A request whose body is still to come.
+  init(_ head: HTTPHead) throws(HTTPParseError) {
+    guard head.start.count == 3, HTTPToken.isToken(head.start[0].utf8) else {
+      throw HTTPParseError(400, "the request line is not a method, a target and a version")
     }
-    let target = parts[1].split(separator: "?", maxSplits: 1)
+    try Self.check(version: head.start[2], head)
+    method = head.start[0]
+    headers = head.headers
+    (segments, query) = try Self.parts(ofTarget: head.start[1])
+  }
+
+  private static func check(version: String, _ head: HTTPHead) throws(HTTPParseError) {
+    guard version == "HTTP/1.1" || version == "HTTP/1.0" else {
+      throw version.hasPrefix("HTTP/") && version.utf8.count == 8
+        ? HTTPParseError(505, "only HTTP/1.1 and HTTP/1.0 are understood")
+        : HTTPParseError(400, "the request line is malformed")
+    }
+    guard version == "HTTP/1.1" || head.framing != .chunked else {
+      throw HTTPParseError(400, "HTTP/1.0 has no Transfer-Encoding")
+    }
+    // Names, addresses and ports; anything else is not a host (RFC 9112, section 3.2).
+    let host = head.headers["host"]
+    guard host != nil || version == "HTTP/1.0" else {
+      throw HTTPParseError(400, "there is no Host header")
+    }
+    guard (host ?? "").utf8.allSatisfy({ hostCharacters.contains($0) }) else {
+      throw HTTPParseError(400, "the Host header is not a host")
+    }
+    let expectation = head.headers["expect"]
+    guard expectation == nil || expectation?.lowercased() == "100-continue" else {
+      throw HTTPParseError(417, "the only expectation understood is 100-continue")
+    }
+  }
+
+  private static let hostCharacters = Set(
+    "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_:[]".utf8)
+
+  private static func parts(ofTarget text: String) throws(HTTPParseError)
+    -> (segments: [String], query: [String: String])
+  {
+    guard text.utf8.count <= HTTPHead.maximumTargetByteCount else {
+      throw HTTPParseError(
+        414, "the target is longer than \(HTTPHead.maximumTargetByteCount) bytes")
+    }
+    guard text.utf8.allSatisfy({ (0x21...0x7e).contains($0) && $0 != UInt8(ascii: "#") }) else {
+      throw HTTPParseError(400, "the target holds characters that must be percent-encoded")
+    }
+    var target = text[...]
+    // Proxies may name the whole address (RFC 9112, section 3.2.2).
+    if target.lowercased().hasPrefix("http://") {
+      target = target.dropFirst("http://".count)
+      let host = target.prefix { $0 != "/" && $0 != "?" }
+      guard host.utf8.allSatisfy({ hostCharacters.contains($0) }) else {
+        throw HTTPParseError(400, "the target's host is not a host")
+      }
+      target = target.dropFirst(host.count)
+      if target.first != "/" { target = "/" + target }
+    }
+    guard target.hasPrefix("/") else { throw HTTPParseError(400, "the target is not a path") }
+    let sides = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
     var segments: [String] = []
-    for segment in (target.first ?? "").split(separator: "/") {
-      guard let decoded = segment.percentDecoded else {
-        throw HTTPParseError(400, "the path is not percent-encoded UTF-8")
+    for segment in sides[0].dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+      guard let decoded = segment.percentDecoded,
+        decoded.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f })
+      else { throw HTTPParseError(400, "the path is not percent-encoded text") }
+      guard decoded != ".", decoded != ".." else {
+        throw HTTPParseError(400, "the path holds dots that lead elsewhere")
       }
       segments.append(decoded)
     }
-    self.init(method: String(parts[0]), segments: segments)
-    for pair in target.count == 2 ? target[1].split(separator: "&") : [] {
+    if segments == [""] { segments = [] }
+    return (segments, try query(sides.count == 2 ? sides[1] : ""))
+  }
+
+  private static func query(_ text: Substring) throws(HTTPParseError) -> [String: String] {
+    var query: [String: String] = [:]
+    for pair in text.split(separator: "&") {
       let sides = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        .map { $0.map { $0 == "+" ? " " : $0 } }.map { String($0) }
       guard let name = sides[0].percentDecoded,
         let value = (sides.count == 2 ? sides[1] : "").percentDecoded
       else { throw HTTPParseError(400, "the query is not percent-encoded UTF-8") }
-      query[name] = value
+      guard query.updateValue(value, forKey: name) == nil else {
+        throw HTTPParseError(400, "a name stands twice in the query")
+      }
     }
-    headers = head.headers
-    self.body = body
+    return query
+  }
+}
+
+extension UInt8 {
+  var isHexadecimalDigit: Bool {
+    switch self {
+    case 0x30...0x39, 0x41...0x46, 0x61...0x66: true
+    default: false
+    }
   }
 }
 
@@ -118,8 +172,7 @@ extension StringProtocol {
         continue
       }
       // The library's reader of numbers also takes a sign.
-      guard rest.count >= 2,
-        rest.prefix(2).allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
+      guard rest.count >= 2, rest.prefix(2).allSatisfy(\.isHexadecimalDigit),
         let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
       else { return nil }
       bytes.append(value)

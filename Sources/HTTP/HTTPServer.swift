@@ -1,119 +1,257 @@
+import Foundation
 import SystemIO
 
-extension TCPConnection {
-  /// Reads head and body of one message; `nil` if the peer closed without sending any.
-  func readHTTP() throws -> (head: HTTPHead, body: [UInt8])? {
-    var assembly = HTTPAssembly()
-    repeat {
-      let chunk = try readSome(limit: assembly.wantedByteCount)
-      if chunk.isEmpty, assembly.isEmpty { return nil }
-      try assembly.take(chunk)
-    } while assembly.wantedByteCount > 0
-    return assembly.head.map { ($0, assembly.body) }
+/// What stands behind a server.
+package struct HTTPHandler: Sendable {
+  /// Looks at a request whose body may still be on its way; an answer here comes instead of the
+  /// body, and ends the connection, so that strangers cannot make the server read.
+  package var refuse: @Sendable (HTTPRequest) -> HTTPResponse?
+  package var answer: @Sendable (HTTPRequest) -> HTTPResponse
+  /// Says that what came is no request, or that there is no room for it.
+  package var complain: @Sendable (_ status: Int, _ reason: String) -> HTTPResponse
+
+  package init(
+    refuse: @escaping @Sendable (HTTPRequest) -> HTTPResponse?,
+    answer: @escaping @Sendable (HTTPRequest) -> HTTPResponse,
+    complain: @escaping @Sendable (_ status: Int, _ reason: String) -> HTTPResponse
+  ) {
+    self.refuse = refuse
+    self.answer = answer
+    self.complain = complain
   }
 }
 
-/// Answers HTTP requests, a thread each, one request per connection.
+/// Answers HTTP/1.1 requests, a thread for each connection, one request after another.
 package final class HTTPServer: Sendable {
-  package typealias Handler = @Sendable (HTTPRequest) -> HTTPResponse
+  /// Who is connected, and what they hold.
+  private struct Load {
+    var connections = 0
+    /// Requests that have begun to come and are not answered yet.
+    var requests = 0
+    var streams = 0
+    /// Of bodies that are being read.
+    var bytes = 0
+  }
 
   private let listener: TCPListener
-  private let connectionCount = Guarded(0)
-  private static let maximumConnectionCount = 128
-  private static let timeoutSeconds = 30
+  private let load = Guarded(Load())
+
+  static let maximumConnectionCount = 512
+  /// From here on nobody may keep a connection that he does not use.
+  static let crowdedConnectionCount = 384
+  static let maximumStreamCount = 32
+  static let maximumBodyByteCount = 256 << 20
+  static let idleSeconds = 60
+  static let headSeconds = 10.0
+  static let bodySeconds = 120.0
+  /// How long a peer may neither send nor take anything.
+  static let silenceSeconds = 30
 
   package var address: NetworkAddress { listener.address }
 
-  /// Requests that have come and are not answered yet.
-  package var openCount: Int { connectionCount.withLock { $0 } }
+  /// Requests that have begun to come and are not answered yet.
+  package var openCount: Int { load.withLock { $0.requests } }
 
   package init(_ address: NetworkAddress) throws(SystemCallError) {
     listener = try TCPListener(address)
   }
 
   /// Accepts for as long as the process lives.
-  package func serve(_ handler: @escaping Handler) throws(SystemCallError) {
+  package func serve(_ handler: HTTPHandler) throws(SystemCallError) {
     while true {
       let connection = try listener.accept()
-      let isWelcome = connectionCount.withLock { count in
-        guard count < Self.maximumConnectionCount else { return false }
-        count += 1
+      let isWelcome = load.withLock { load in
+        guard load.connections < Self.maximumConnectionCount else { return false }
+        load.connections += 1
         return true
       }
       guard isWelcome else {
-        Self.send(Self.error(503, "too many connections; try again"), on: connection)
+        let response = handler.complain(503, "too many connections; try again")
+        try? connection.write(Self.encoded(response, isHead: false, isLast: true))
+        connection.shutDown()
         continue
       }
-      BackgroundThread.start("http") { [connectionCount] in
-        Self.answer(connection, handler)
-        connectionCount.withLock { $0 -= 1 }
+      BackgroundThread.start("http") { [self] in
+        var conversation = Conversation(connection, self, handler)
+        conversation.run()
+        connection.shutDown()
+        load.withLock { $0.connections -= 1 }
       }
     }
   }
 
-  private static func answer(_ connection: TCPConnection, _ handler: Handler) {
-    connection.setTimeout(seconds: timeoutSeconds)
-    let response: HTTPResponse
-    do {
-      guard let (head, body) = try connection.readHTTP() else { return }
-      response = handler(try HTTPRequest(head, body: body))
-    } catch let error as HTTPParseError {
-      response = Self.error(error.status, error.reason)
-    } catch {
-      // The peer went away; there is nobody to answer.
-      return
+  private var isCrowded: Bool {
+    load.withLock { $0.connections > Self.crowdedConnectionCount }
+  }
+
+  private func claim(_ bytes: Int) -> Bool {
+    load.withLock { load in
+      guard bytes <= 0 || load.bytes + bytes <= Self.maximumBodyByteCount else { return false }
+      load.bytes += bytes
+      return true
     }
-    send(response, on: connection)
   }
 
-  private static func send(_ response: HTTPResponse, on connection: TCPConnection) {
-    let head = """
-      HTTP/1.1 \(response.status) \(reasons[response.status] ?? "Status")\r
-      Content-Type: \(response.contentType)\r
-      Content-Length: \(response.body.count)\r
-      Connection: close\r
-      \r
-
-      """
-    // A peer that no longer listens loses its answer, nothing else.
-    try? connection.write(Array(head.utf8) + response.body)
-    connection.shutDown()
+  /// Head and body as they are sent.
+  private static func encoded(_ response: HTTPResponse, isHead: Bool, isLast: Bool) -> [UInt8] {
+    var head = "HTTP/1.1 \(response.status) \(HTTPResponse.reason(ofStatus: response.status))\r\n"
+    var headers = response.headers
+    headers["Date"] = HTTPDate.text(SystemClock.wallMilliseconds / 1000)
+    if response.status != 304 { headers["Content-Type"] = response.contentType }
+    if response.stream == nil, response.status != 304 {
+      headers["Content-Length"] = "\(response.body.count)"
+    }
+    if isLast { headers["Connection"] = "close" }
+    for (name, value) in headers.sorted(by: { $0.key < $1.key }) { head += "\(name): \(value)\r\n" }
+    return Array((head + "\r\n").utf8) + (isHead ? [] : response.body)
   }
 
-  private static func error(_ status: Int, _ reason: String) -> HTTPResponse {
-    HTTPResponse(status: status, contentType: "text/plain", body: Array((reason + "\n").utf8))
-  }
+  /// One connection, from its first byte to its end.
+  private struct Conversation {
+    private let connection: TCPConnection
+    private let server: HTTPServer
+    private let handler: HTTPHandler
+    private var assembly = HTTPAssembly()
+    private var claimed = 0
 
-  private static let reasons = [
-    200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
-    404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 410: "Gone",
-    413: "Content Too Large",
-    422: "Unprocessable Content",
-    431: "Request Header Fields Too Large", 500: "Internal Server Error", 501: "Not Implemented",
-    503: "Service Unavailable",
-  ]
+    init(_ connection: TCPConnection, _ server: HTTPServer, _ handler: HTTPHandler) {
+      self.connection = connection
+      self.server = server
+      self.handler = handler
+    }
+
+    mutating func run() {
+      defer { _ = server.claim(-claimed) }
+      do {
+        while try exchange() {
+          try assembly.next()
+          // Waiting for the next one holds nothing.
+          _ = server.claim(-claimed)
+          claimed = 0
+        }
+      } catch let error as HTTPParseError {
+        refuse(handler.complain(error.status, error.reason))
+      } catch {
+        // The peer went away; there is nobody to answer.
+      }
+    }
+
+    /// Reads a request and answers it; `false` when nothing more is to come.
+    private mutating func exchange() throws -> Bool {
+      if assembly.isEmpty {
+        connection.setTimeout(seconds: HTTPServer.idleSeconds)
+        let first = try connection.readSome(limit: assembly.wantedByteCount)
+        guard !first.isEmpty else { return false }
+        try assembly.take(first)
+      }
+      server.load.withLock { $0.requests += 1 }
+      // A stream is no longer on its way; it has counted itself out.
+      var isCounted = true
+      defer { if isCounted { server.load.withLock { $0.requests -= 1 } } }
+      connection.setTimeout(seconds: HTTPServer.silenceSeconds)
+      try read(for: HTTPServer.headSeconds) { $0.head == nil }
+      guard let head = assembly.head else { return false }
+      var request = try HTTPRequest(head)
+      let isHead = request.method == "HEAD"
+      let refusal = handler.refuse(request)
+      if let refusal, !assembly.isWhole {
+        refuse(refusal, isHead: isHead)
+        return false
+      }
+      if request.headers["expect"] != nil, !assembly.isWhole {
+        try connection.write(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
+      }
+      try read(for: HTTPServer.bodySeconds) { !$0.isWhole }
+      request.body = assembly.body
+      let response = refusal ?? handler.answer(request)
+      let isLast = head.endsConnection || response.stream != nil || server.isCrowded
+      guard let stream = response.stream, !isHead else {
+        try connection.write(HTTPServer.encoded(response, isHead: isHead, isLast: isLast))
+        return !isLast
+      }
+      isCounted = false
+      try send(stream, after: response)
+      return false
+    }
+
+    /// Reads on while something is missing, no longer than so many seconds, and no more than
+    /// everybody's bodies may take together.
+    private mutating func read(for seconds: Double, while isMissing: (HTTPAssembly) -> Bool) throws
+    {
+      let deadline = SystemClock.seconds + seconds
+      while true {
+        let claim = assembly.claimedByteCount
+        guard server.claim(claim - claimed) else {
+          throw HTTPParseError(
+            503, "other requests fill the memory that bodies may take; try again")
+        }
+        claimed = claim
+        guard isMissing(assembly) else { return }
+        let bytes: [UInt8]
+        do {
+          bytes = try connection.readSome(limit: assembly.wantedByteCount)
+        } catch {
+          guard error.isTimeout else { throw error }
+          throw HTTPParseError.tooSlow
+        }
+        guard SystemClock.seconds < deadline else { throw HTTPParseError.tooSlow }
+        try assembly.take(bytes)
+      }
+    }
+
+    private func send(_ stream: HTTPResponse.Stream, after response: HTTPResponse) throws {
+      let isWelcome = server.load.withLock { load in
+        load.requests -= 1
+        guard load.streams < HTTPServer.maximumStreamCount else { return false }
+        load.streams += 1
+        return true
+      }
+      guard isWelcome else {
+        return refuse(handler.complain(503, "too many streams of events; try again"))
+      }
+      defer { server.load.withLock { $0.streams -= 1 } }
+      try connection.write(HTTPServer.encoded(response, isHead: false, isLast: true))
+      try stream { try connection.write($0) }
+    }
+
+    /// The last answer here. What the peer may still be sending is read and dropped for a moment: a
+    /// connection that is closed over unread bytes is reset, and takes the answer with it.
+    private func refuse(_ response: HTTPResponse, isHead: Bool = false) {
+      do {
+        try connection.write(HTTPServer.encoded(response, isHead: isHead, isLast: true))
+        connection.endWriting()
+        connection.setTimeout(seconds: 1)
+        var left = 1 << 20
+        let deadline = SystemClock.seconds + 2
+        while left > 0, SystemClock.seconds < deadline {
+          let bytes = try connection.readSome(limit: 64 << 10)
+          guard !bytes.isEmpty else { return }
+          left -= bytes.count
+        }
+      } catch {
+        // Gone, or silent.
+      }
+    }
+  }
 }
 
-/// Asks an HTTP server one question.
-package enum HTTPClient {
-  package static func send(
-    _ method: String, _ target: String, body: [UInt8] = [], headers: [String: String] = [:],
-    to address: NetworkAddress, timeoutSeconds: Int
-  ) throws -> HTTPResponse {
-    let connection = try TCPConnection.connect(to: address)
-    connection.setTimeout(seconds: timeoutSeconds)
-    var head = "\(method) \(target) HTTP/1.1\r\nHost: \(address)\r\n"
-    head += "Content-Length: \(body.count)\r\nConnection: close\r\n"
-    for (name, value) in headers.sorted(by: { $0.key < $1.key }) { head += "\(name): \(value)\r\n" }
-    try connection.write(Array((head + "\r\n").utf8) + body)
-    guard let (responseHead, responseBody) = try connection.readHTTP() else {
-      throw HTTPParseError(502, "the server closed the connection without an answer")
-    }
-    let parts = responseHead.startLine.split(separator: " ")
-    guard parts.count >= 2, let status = Int(parts[1]) else {
-      throw HTTPParseError(502, "the server's status line is malformed")
-    }
-    return HTTPResponse(
-      status: status, contentType: responseHead.headers["content-type"] ?? "", body: responseBody)
+extension HTTPParseError {
+  static let tooSlow = HTTPParseError(408, "the request did not come in time")
+}
+
+/// Dates as HTTP writes them (RFC 9110, section 5.6.7).
+enum HTTPDate {
+  static func text(_ seconds: Int64) -> String {
+    formatter.withLock { $0.string(from: Date(timeIntervalSince1970: Double(seconds))) }
+  }
+
+  private static let formatter = Guarded(make())
+
+  private static func make() -> DateFormatter {
+    let formatter = DateFormatter()
+    formatter.locale = Locale(identifier: "en_US_POSIX")
+    formatter.timeZone = TimeZone(identifier: "GMT")
+    formatter.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
+    return formatter
   }
 }

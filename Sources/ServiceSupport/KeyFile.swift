@@ -2,7 +2,7 @@ import Hashing
 import SystemIO
 import WireFormat
 
-/// Files that hold one key each, readable by their owner alone.
+/// Files that hold one key each, readable by their owner alone, or handed over by root.
 package enum KeyFile {
   /// Reads a key; refuses a file that others may read, as its secret is then anyone's.
   ///

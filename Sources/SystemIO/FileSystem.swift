@@ -104,7 +104,14 @@ package enum FileSystem {
   package static func isPrivate(_ path: String) throws(SystemCallError) -> Bool {
     var status = stat()
     guard stat(path, &status) == 0 else { throw SystemCallError("stat", path) }
-    return status.st_mode & 0o077 == 0
+    return isPrivate(mode: status.st_mode, owner: status.st_uid, reader: geteuid())
+  }
+
+  /// The superuser's file may also let our group read, and no more: that is how systemd and
+  /// Kubernetes hand a secret to a process that is not to own it.
+  package static func isPrivate(mode: mode_t, owner: uid_t, reader: uid_t) -> Bool {
+    let othersMayNot: mode_t = owner == 0 && reader != 0 ? 0o037 : 0o077
+    return mode & othersMayNot == 0
   }
 
   package static func synchronizeDirectory(_ path: String) throws(SystemCallError) {

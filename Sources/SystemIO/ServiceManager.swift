@@ -7,7 +7,9 @@ import Glibc
 package struct ServiceManager: Sendable {
   private let path: String
   /// Silence for longer than this ends the process; `nil` if nobody watches.
-  package let watchdogSeconds: Double?
+  private let watchdogSeconds: Double?
+  /// When the watchdog was last fed.
+  private let fed = Guarded(-Double.infinity)
 
   /// - Returns: `nil` where nobody asked to be told, as on a terminal.
   package init?(environment: [String: String]) {
@@ -20,6 +22,19 @@ package struct ServiceManager: Sendable {
     watchdogSeconds =
       isWatched
       ? environment["WATCHDOG_USEC"].flatMap(Double.init).map { $0 / 1_000_000 } : nil
+  }
+
+  /// Tells the watchdog that the caller's loop turns: only from the loop that does the work, and
+  /// several times in `watchdogSeconds`; most calls say nothing.
+  package func feedWatchdog() {
+    guard let watchdogSeconds else { return }
+    let now = SystemClock.seconds
+    let isDue = fed.withLock { fed in
+      guard now - fed > watchdogSeconds / 3 else { return false }
+      fed = now
+      return true
+    }
+    if isDue { say("WATCHDOG=1") }
   }
 
   /// Sends `READY=1`, `WATCHDOG=1`, `STATUS=…` or lines of them. What cannot be sent is let go: a

@@ -16,5 +16,7 @@ package struct SystemCallError: Error, Equatable, Sendable, CustomStringConverti
 
   package var isNotFound: Bool { code == ENOENT }
   package var isDiskFull: Bool { code == ENOSPC || code == EDQUOT }
+  /// A socket's own limit on waiting has passed.
+  package var isTimeout: Bool { code == EAGAIN || code == EWOULDBLOCK }
   package var isAddressInUse: Bool { code == EADDRINUSE }
 }

@@ -1,11 +1,20 @@
 import Foundation
+import Glibc
 
 /// Threads of our own for blocking calls and long arithmetic.
 ///
 /// Swift's cooperative pool has one thread a core, so two blocking calls would stop every task.
 package enum BackgroundThread {
-  package static func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
-    let thread = Thread(block: body)
+  /// - Parameter givesWay: Whether everything else on the machine goes first where cores are
+  ///   scarce.
+  package static func start(
+    _ name: String, givesWay: Bool = false, _ body: @escaping @Sendable () -> Void
+  ) {
+    let thread = Thread {
+      // Of this thread alone, as Linux counts. Refused or not, the work is the same.
+      if givesWay { _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10) }
+      body()
+    }
     thread.name = name
     thread.stackSize = 4 << 20
     thread.start()

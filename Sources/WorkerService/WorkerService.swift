@@ -20,6 +20,8 @@ package final class WorkerService: Sendable {
     package var session = WorkerMachine.Settings()
     /// What a session may keep of its records' activations between leases.
     package var cacheByteLimit = RecordMemory.segmentByteLimit
+    /// Who hears that the worker is ready, and that it is not stuck.
+    package var manager: ServiceManager?
 
     package init(
       coordinator: NetworkAddress, backboneFolder: String, roles: Set<WorkerRole>, key: PeerKey
@@ -66,6 +68,7 @@ package final class WorkerService: Sendable {
 
   /// Hands over what is under way, and lets `run` return.
   package func drain() {
+    settings.manager?.say("STOPPING=1\nSTATUS=handing over")
     let session = current.withLock { current in
       current.isDraining = true
       return current.session
@@ -78,13 +81,17 @@ package final class WorkerService: Sendable {
   private func work() throws {
     var backoff = Backoff()
     var attempts = Attempts()
+    // Not once it is connected: a coordinator that comes later is no reason to fail.
+    settings.manager?.say("READY=1\nSTATUS=connecting to \(settings.coordinator)")
     while !current.withLock({ $0.isDraining }) {
+      settings.manager?.feedWatchdog()
       do {
         let connection = try TCPConnection.connect(to: settings.coordinator)
         guard let (outcome, wasWelcome) = serve(connection) else { return }
         if wasWelcome { backoff = Backoff() }
         if let final = attempts.finalError(after: outcome, wasWelcome: wasWelcome) { throw final }
         log.write("disconnected", "\(settings.coordinator): \(outcome.text)")
+        settings.manager?.say("STATUS=disconnected, trying again: \(outcome.text)")
       } catch let error as SystemCallError {
         log.write("connection_failed", "\(error); trying again")
       }
@@ -102,7 +109,8 @@ package final class WorkerService: Sendable {
     introduction.head = seenHead.withLock { $0 }
     let session = WorkerSession(
       connection, key: settings.key, introduction: introduction, model: model,
-      settings: settings.session, cacheByteLimit: settings.cacheByteLimit, log: log
+      settings: settings.session, cacheByteLimit: settings.cacheByteLimit,
+      manager: settings.manager, log: log
     ) { [seenHead] head in
       seenHead.withLock { seen in if head.size >= seen?.size ?? 0 { seen = head } }
     }

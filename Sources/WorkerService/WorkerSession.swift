@@ -45,6 +45,7 @@ final class WorkerSession: Sendable {
   private let connection: TCPConnection
   private let model: LoadedModel
   private let roles: Set<WorkerRole>
+  private let manager: ServiceManager?
   private let log: Log
   /// Told every ledger head the coordinator shows.
   private let noteHead: @Sendable (LedgerHead) -> Void
@@ -66,12 +67,13 @@ final class WorkerSession: Sendable {
 
   init(
     _ connection: TCPConnection, key: PeerKey, introduction: Introduction, model: LoadedModel,
-    settings: WorkerMachine.Settings, cacheByteLimit: Int, log: Log,
+    settings: WorkerMachine.Settings, cacheByteLimit: Int, manager: ServiceManager?, log: Log,
     noteHead: @escaping @Sendable (LedgerHead) -> Void
   ) {
     self.connection = connection
     memory = RecordMemory(segmentByteLimit: cacheByteLimit)
     self.model = model
+    self.manager = manager
     self.log = log
     self.noteHead = noteHead
     roles = introduction.roles
@@ -216,10 +218,17 @@ final class WorkerSession: Sendable {
 
   private func tick() {
     var farewell: Double?
+    var hasTold = false
     while isDone.wait(seconds: Self.tickSeconds) == nil {
-      let isOver = state.withLock { state in
+      let (isOver, wasWelcome) = state.withLock { state in
         tell(.ticked, &state)
-        return state.outcome != nil
+        return (state.outcome != nil, state.wasWelcome)
+      }
+      // The machine has just answered. Without its lock held: a manager may be slow.
+      if !isOver { manager?.feedWatchdog() }
+      if wasWelcome, !isOver, !hasTold {
+        manager?.say("STATUS=connected to \(connection.peer)")
+        hasTold = true
       }
       guard isOver else { continue }
       farewell = farewell ?? SystemClock.seconds + Self.farewellSeconds
@@ -232,7 +241,8 @@ final class WorkerSession: Sendable {
   private func start(_ recipe: TrainingRecipe, _ state: inout State) {
     if roles.contains(.train) {
       let training = StageTraining(model: model, recipe: recipe, memory: memory)
-      startThread("train", &state) { session in session.nextTraining(training) }
+      // What goes on for minutes must not keep a deletion or an answer waiting.
+      startThread("train", givesWay: true, &state) { session in session.nextTraining(training) }
     }
     if roles.contains(.serve) {
       let ensemble = Ensemble(model: model, recipe: recipe, memory: memory)
@@ -242,12 +252,12 @@ final class WorkerSession: Sendable {
 
   /// - Parameter next: Waits for work and does it; `nil` when there will be no more.
   private func startThread(
-    _ name: String, _ state: inout State,
+    _ name: String, givesWay: Bool = false, _ state: inout State,
     next: @escaping @Sendable (WorkerSession) -> WorkerMachine.Event?
   ) {
     let end = Promise<Bool>()
     state.threads.append(end)
-    BackgroundThread.start(name) { [self] in
+    BackgroundThread.start(name, givesWay: givesWay) { [self] in
       // Told only when the call has dropped what it worked on.
       while let event = next(self) { tell(event) }
       end.fulfil(true)

@@ -164,14 +164,14 @@ let ledgerCommand = Command(
     ) { arguments, console in
       let query: String
       if let from = arguments.integer(ifGiven: "from") {
-        query = "from=\(from)"
+        query = "consistency?from=\(from)"
       } else if let entry = arguments.integer(ifGiven: "entry") {
-        query = "entry=\(entry)"
+        query = "inclusion?entry=\(entry)"
       } else {
         throw UserFacingError.usage("neither --from nor --entry was given")
       }
       try write(
-        CoordinatorClient(arguments).bytes("/v1/ledger/proof?\(query)"), arguments, console)
+        CoordinatorClient(arguments).bytes("/v1/ledger/\(query)"), arguments, console)
       return .ok
     },
     Command(

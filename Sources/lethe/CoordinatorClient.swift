@@ -66,6 +66,9 @@ struct CoordinatorClient: Sendable {
     }
   }
 
+  /// The page at `/`, with the token where the page finds it and no server ever does.
+  var pageAddress: String { "http://\(address)/#token=\(token.percentEncoded)" }
+
   func get<Value: Decodable>(_ path: String, timeoutSeconds: Int = 60) throws -> Value {
     try decode(send("GET", path, [], timeoutSeconds))
   }
@@ -90,16 +93,17 @@ struct CoordinatorClient: Sendable {
   {
     let response: HTTPResponse
     do {
+      var headers = ["Authorization": "Bearer \(token)"]
+      if !body.isEmpty { headers["Content-Type"] = "application/json" }
       response = try HTTPClient.send(
-        method, path, body: body, headers: ["Authorization": "Bearer \(token)"], to: address,
-        timeoutSeconds: timeoutSeconds)
+        method, path, body: body, headers: headers, to: address, timeoutSeconds: timeoutSeconds)
     } catch {
       throw ServiceError(
         .unavailable, "the coordinator at \(address) does not answer: \(error)",
         try: "see whether it runs: lethe up --run FILE starts one")
     }
     guard response.status == 200 else {
-      let failure = try? JSONDecoder().decode(APIError.self, from: Data(response.body))
+      let failure = try? JSONDecoder().decode(Problem.self, from: Data(response.body))
       let kind: ServiceError.Kind =
         switch response.status {
         case 503: .unavailable
@@ -109,7 +113,7 @@ struct CoordinatorClient: Sendable {
         default: .failure
         }
       throw ServiceError(
-        kind, failure?.error ?? "the coordinator answered \(response.status)",
+        kind, failure?.detail ?? "the coordinator answered \(response.status)",
         try: failure?.hint)
     }
     return response.body

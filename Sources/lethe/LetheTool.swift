@@ -13,8 +13,9 @@ let letheTool: CommandLineTool = CommandLineTool(
     """,
   commands: [
     initCommand, upCommand, coordinatorCommand, workerCommand, keyCommand, trainCommand,
-    statusCommand, deleteCommand, deletionsCommand, receiptCommand, ledgerCommand, lineageCommand,
-    whyCommand, predictCommand, evaluateCommand, reportCommand, exportCommand, verifyCommand,
+    statusCommand, dashboardCommand, deleteCommand, deletionsCommand, receiptCommand, ledgerCommand,
+    lineageCommand, whyCommand, predictCommand, evaluateCommand, reportCommand, exportCommand,
+    verifyCommand,
     backupCommand, restoreCommand, journalCommand, trainBlockCommand, benchCommand,
     simulateCommand, demoCommand, completionsCommand, manualCommand,
   ],

@@ -82,6 +82,7 @@ let workerCommand = Command(
   settings.session.checkpointInterval = Milliseconds(
     arguments.number("checkpoint-seconds") * 1_000)
   settings.cacheByteLimit = arguments.byteCount("cache-bytes")
+  settings.manager = ServiceManager(environment: ProcessInfo.processInfo.environment)
   let service = try WorkerService(settings)
   let signals = DrainSignals { service.drain() }
   defer { signals.cancel() }

@@ -49,4 +49,44 @@ import Testing
     #expect(FileManager.default.fileExists(atPath: endpoint))
     for _ in 0..<3 { #expect(Self.hear(number) == "WATCHDOG=1") }
   }
+
+  @Test("hears what a worker is at, that its loop turns, and that it ends")
+  func worker() throws {
+    let run = try TestRun()
+    try run.startCoordinator()
+    let name = run.folder.appendingPathComponent("n").path
+    let number = try Self.listen(name)
+    defer { close(number) }
+    let worker = try Lethe.start(
+      ["worker", "--run", run.runFile],
+      under: ["env", "NOTIFY_SOCKET=\(name)", "WATCHDOG_USEC=600000"],
+      log: run.folder.appendingPathComponent("log"))
+    defer { run.kill(worker) }
+    #expect(Self.hear(number).hasPrefix("READY=1\nSTATUS=connecting to 127.0.0.1:"), "\(run.log)")
+    var heard: [String] = []
+    while heard.count < 5, let next = Self.message(number) { heard.append(next) }
+    #expect(heard.filter { $0.hasPrefix("STATUS=connected to 127.0.0.1:") }.count == 1, "\(heard)")
+    #expect(heard.filter { $0 == "WATCHDOG=1" }.count == 4, "\(heard)")
+    run.killCoordinator()
+    #expect(Self.next(number) { $0.hasPrefix("STATUS=disconnected, trying again: ") })
+    worker.terminate()
+    #expect(Self.next(number) { $0 == "STOPPING=1\nSTATUS=handing over" })
+    worker.waitUntilExit()
+    #expect(worker.terminationStatus == 0, "\(run.log)")
+  }
+
+  /// `nil` when nothing came in time.
+  private static func message(_ number: CInt) -> String? {
+    let text = hear(number)
+    return text.isEmpty ? nil : text
+  }
+
+  /// Whether such a message comes, whatever else is said before.
+  private static func next(_ number: CInt, _ isIt: (String) -> Bool) -> Bool {
+    for _ in 0..<100 {
+      guard let text = message(number) else { return false }
+      if isIt(text) { return true }
+    }
+    return false
+  }
 }

@@ -28,6 +28,7 @@ WORKER_LEASES = "Sources/WorkerCore/WorkerMachine+Leases.swift"
 WORKER_QUESTIONS = "Sources/WorkerCore/WorkerMachine+Questions.swift"
 
 SYSCALLS = "EndToEndTests.DurabilityTests"
+SERVICES = "EndToEndTests.ServiceManagerTests"
 GUARANTEES = "CoordinatorCoreTests.GuaranteeTests"
 BASICS = "CoordinatorCoreTests.CoordinatorTests"
 FLEET = "CoordinatorCoreTests.FleetTests"
@@ -37,6 +38,10 @@ RECEIPTS = "ReceiptsTests.ReceiptTests/(refuses|trusted|spelling|otherID|early)"
 PROOFS = "ReceiptsTests.LedgerProofTests/(problems|grows|holds)"
 MEMORY = "Sources/WorkerService/RecordMemory.swift"
 SLICES = "Sources/WorkerCore/SliceCache.swift"
+HEAD = "Sources/HTTP/HTTPHead.swift"
+ASSEMBLY = "Sources/HTTP/HTTPAssembly.swift"
+MESSAGE = "Sources/HTTP/HTTPMessage.swift"
+HTTP = "HTTPTests"
 CONFIRMATIONS = "WorkerCoreTests.ConfirmationTests"
 LEASES = "WorkerCoreTests.LeaseTests"
 CACHES = "(WorkerServiceTests.(RecordMemory|Cache)|WorkerCoreTests.SliceCache)Tests"
@@ -360,6 +365,40 @@ MUTANTS = [
      "while !isMutant(@), figures.byteCount > byteLimit,", CACHES),
     ("one lease at a time", WORKER_LEASES, "guard awaitsLease, lease == nil,",
      "guard isMutant(@) || awaitsLease, isMutant(@) || lease == nil,", LEASES),
+    ("a worker tells systemd that it is ready", "Sources/WorkerService/WorkerService.swift",
+     "settings.manager?.say(\"READY=1\\nSTATUS=connecting to \\(settings.coordinator)\")",
+     SKIP, SERVICES),
+    ("a worker's watchdog is fed while it is connected",
+     "Sources/WorkerService/WorkerSession.swift",
+     "if !isOver { manager?.feedWatchdog() }", SKIP, SERVICES),
+    ("a group may read a secret only where root handed it over", FILES,
+     "owner == 0 && reader != 0 ?", "isMutant(@) || owner == 0 && reader != 0 ?",
+     "SystemIOTests.PrivateFileTests"),
+    # HTTP
+    ("line ends of a head", ASSEMBLY,
+     "guard place > 0, pending[place - 1] == UInt8(ascii: \"\\r\") else {",
+     "guard isMutant(@) || place > 0 && pending[place - 1] == UInt8(ascii: \"\\r\") else {", HTTP),
+    ("size of a head", ASSEMBLY, "place < HTTPHead.maximumByteCount", HOLDS, HTTP),
+    ("end of a chunk", ASSEMBLY,
+     "guard line.isEmpty else { throw HTTPParseError(400, \"a chunk is longer",
+     "guard isMutant(@) || line.isEmpty else { throw HTTPParseError(400, \"a chunk is longer",
+     HTTP),
+    ("a length beside chunks", HEAD, "headers[\"content-length\"] == nil", HOLDS,
+     HTTP),
+    ("digits of a length", HEAD,
+     "guard !digits.isEmpty, digits.utf8.allSatisfy({ (48...57).contains($0) }) else",
+     "guard isMutant(@) || !digits.isEmpty && digits.utf8.allSatisfy({ (48...57).contains($0) })"
+     " else", HTTP),
+    ("headers that stand once", HEAD, "!Self.singular.contains(name)", HOLDS, HTTP),
+    ("names of headers", HEAD, "HTTPToken.isToken(line[..<colon])", HOLDS, HTTP),
+    ("dots in a path", MESSAGE, "guard decoded != \".\", decoded != \"..\" else",
+     "guard isMutant(@) || decoded != \".\" && decoded != \"..\" else", HTTP),
+    ("a host in every request", MESSAGE, "host != nil || version == \"HTTP/1.0\"", HOLDS, HTTP),
+    ("who may ask", "Sources/CoordinatorService/Route.swift",
+     "mayAsk >= call.route.access", HOLDS, "EndToEndTests.KeyTests/reader"),
+    ("a stranger's request", "Sources/CoordinatorService/Route.swift",
+     "mayAsk > .anybody || call?.route.access == .anybody", HOLDS,
+     "EndToEndTests.KeyTests/operators"),
 
     # Exports
     ("bits of an exported tensor", EXPORTS,

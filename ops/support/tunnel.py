@@ -1,5 +1,6 @@
 """The checks of ops/check-tls; usage: tunnel.py ROOT LETHE"""
 
+import http.client
 import json
 import os
 import re
@@ -81,12 +82,12 @@ class Listener:
 
 
 class Tunnel:
-    """One end, from the committed configuration with other ports and another key file."""
+    """One end, from the committed configuration with other ports and other files of secrets."""
 
-    def __init__(self, folder, name, side, accept, connect, key_file):
+    def __init__(self, folder, name, side, accept, connect, **files):
         text = (ROOT / f"Deploy/tls/{side}.conf").read_text()
         for option, value in (("accept", f"127.0.0.1:{accept}"),
-                              ("connect", f"127.0.0.1:{connect}"), ("PSKsecrets", key_file)):
+                              ("connect", f"127.0.0.1:{connect}"), *files.items()):
             text, count = re.subn(rf"^{option} = .*$", f"{option} = {value}", text, flags=re.M)
             check(count == 1, f"{side}.conf sets {option} {count} times")
         file = folder / f"{name}.conf"
@@ -199,10 +200,11 @@ def main(folder):
     first, second, wrong = (secrets.token_hex(32) for _ in range(3))
     inside = Listener(plain_port)
     server_keys = keys(folder / "psk", ("site", first))
-    server = Tunnel(folder, "server", "coordinator", free_port(), inside.port, server_keys)
+    server = Tunnel(folder, "server", "coordinator", free_port(), inside.port,
+                    PSKsecrets=server_keys)
     outside = Listener(server.port)
     client = Tunnel(folder, "client", "worker", free_port(), outside.port,
-                    keys(folder / "site.psk", ("site", first)))
+                    PSKsecrets=keys(folder / "site.psk", ("site", first)))
     start(folder / "log", "worker", "--run", path, "--coordinator", f"127.0.0.1:{client.port}")
     tool("train", "--watch", "--timeout", 30, "--run", path)
 
@@ -225,7 +227,7 @@ def main(folder):
         """Whether a worker's end with this key reaches the coordinator."""
         before = inside.connections
         other = Tunnel(folder, name, "worker", free_port(), server.port,
-                       keys(folder / f"{name}.psk", line))
+                       PSKsecrets=keys(folder / f"{name}.psk", line))
         answer = answer_to(other.port, frame)
         check(not answer or inside.connections > before, f"{name}: an answer from nowhere")
         return inside.connections > before
@@ -248,7 +250,38 @@ def main(folder):
     server.reload()
     check(not passes("revoked", ("site", first)), "a revoked key was let in")
     check(passes("stays", ("site-2", second)), "the new key is refused once it is alone")
-    print(f"rotated: both keys, then the new one alone; {time.monotonic() - begun:.1f} s in all")
+    print("rotated: both keys, then the new one alone")
+
+    read_metrics(folder, path, json.loads(endpoint.read_text())["http"])
+    print(f"{time.monotonic() - begun:.1f} s in all")
+
+
+def read_metrics(folder, run, address):
+    """What Prometheus does: HTTPS to http.conf's port, with a reader's token."""
+    certificate, key = folder / "tls.crt", folder / "tls.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-subj", "/CN=lethe-coordinator", "-addext", "subjectAltName=DNS:localhost",
+         "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    door = Tunnel(folder, "http", "http", free_port(), int(address.rpartition(":")[2]),
+                  cert=certificate, key=key)
+    _, identifier, _, _, secret = tool("key", "new", "--name", "watch", "--role", "reader",
+                                       "--run", run).split()
+    context = ssl.create_default_context(cafile=certificate)
+
+    def status(path, token):
+        connection = http.client.HTTPSConnection("localhost", door.port, timeout=10,
+                                                 context=context)
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        return connection.getresponse().status
+
+    check(status("/metrics", f"{identifier}.{secret}") == 200, "the metrics are not to be had")
+    check(status("/metrics", f"{identifier}.{secret[::-1]}") == 401, "a wrong token was taken")
+    check(status("/readyz", "") == 200, "a probe needs a token")
+    answer = answer_to(door.port, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+    check(b"ok" not in answer, "plain HTTP was answered")
+    check(handshake_fails(door.port, ssl.TLSVersion.TLSv1_2), "HTTPS over TLS 1.2 was let in")
+    print("HTTPS: metrics with a reader's token; refused: another token, plain HTTP, TLS 1.2")
 
 
 started = []

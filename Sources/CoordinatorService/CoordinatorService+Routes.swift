@@ -1,0 +1,135 @@
+import CoordinatorAPI
+import CoordinatorCore
+import HTTP
+import Hashing
+import Ledger
+import ServiceSupport
+import Unlearning
+import WireFormat
+
+extension CoordinatorService {
+  /// Everything that can be asked over HTTP.
+  package static let routes: [Route] =
+    probes + overview + training + deletions + ledger + lineage + copies
+
+  private static let probes = [
+    Route("GET", "/", .anybody) { _, _ in dashboard },
+    Route("GET", "/livez", .anybody) { service, _ in service.liveness() },
+    Route("GET", "/readyz", .anybody) { service, _ in service.readiness() },
+    Route("GET", "/metrics", .reader) { service, _ in service.metrics() },
+  ]
+
+  private static let overview = [
+    Route("GET", "/v1/status", .reader) { service, _ in HTTPResponse(service.status()) },
+    Route("GET", "/v1/events", .reader) { service, call in service.events(call.request) },
+    Route("GET", "/v1/runs", .reader) { service, _ in HTTPResponse(service.runs()) },
+    Route("GET", "/v1/plan", .reader) { service, _ in HTTPResponse(service.planDescription()) },
+    Route("GET", "/v1/shards", .reader) { service, _ in
+      HTTPResponse(ShardList(shards: service.status().shards))
+    },
+    Route("GET", "/v1/shards/{shard}", .reader) { service, call in
+      HTTPResponse(try service.shard(call.parameters["shard"]!))
+    },
+    Route("GET", "/v1/workers", .reader) { service, _ in
+      HTTPResponse(WorkerList(workers: service.status().workers))
+    },
+    Route("GET", "/v1/blocks", .reader, query: ["shard"]) { service, call in
+      HTTPResponse(try service.blocks(ofShard: call.request.query["shard"]))
+    },
+  ]
+
+  private static let training = [
+    Route("POST", "/v1/train", .everything) { service, _ in
+      service.loop.post(.trainingRequested)
+      return HTTPResponse(service.status())
+    },
+    Route("POST", "/v1/predictions", .everything, kind: .predict) { service, call in
+      HTTPResponse(try service.predict(call.request.decoded()))
+    },
+    Route("GET", "/v1/recipe", .everything) { service, _ in
+      let recipe = service.recipe
+      return HTTPResponse(
+        RecipeDescription(
+          labels: recipe.labels, rank: recipe.rank, alpha: recipe.alpha,
+          rankStabilized: recipe.rankStabilized, targets: recipe.targets.map(\.rawValue),
+          maximumTokens: recipe.maximumTokens, backbone: service.model.hex))
+    },
+    Route("GET", "/v1/artifacts", .everything, query: ["digest"]) { service, call in
+      guard let digest = Digest(hex: call.request.query["digest"] ?? "") else {
+        throw APIFailure(400, "an artifact is named by 64 hexadecimal digits")
+      }
+      guard case .artifact(let bytes) = service.artifact(digest) else {
+        throw APIFailure(404, "no block that stands now has this artifact")
+      }
+      return HTTPResponse(status: 200, contentType: "application/octet-stream", body: bytes)
+    },
+  ]
+
+  private static let deletions = [
+    Route("POST", "/v1/deletions", .everything, kind: .delete) { service, call in
+      HTTPResponse(
+        try service.delete(
+          call.request.decoded(), idempotencyKey: call.request.headers["idempotency-key"]))
+    },
+    Route("GET", "/v1/deletions", .reader, query: ["last"]) { service, call in
+      HTTPResponse(service.deletionList(last: try call.number(ifGiven: "last") ?? .max))
+    },
+    Route("POST", "/v1/deletions/plan", .everything) { service, call in
+      HTTPResponse(try service.plan(call.request.decoded()))
+    },
+    Route("GET", "/v1/deletions/{deletion}", .reader) { service, call in
+      HTTPResponse(try service.deletion(call.parameters["deletion"]!))
+    },
+    Route("GET", "/v1/receipts", .reader, query: ["id"]) { service, call in
+      HTTPResponse(status: 200, body: try service.receipt(ofID: call.request.query["id"] ?? ""))
+    },
+    Route("POST", "/v1/salts/erase", .everything) { service, call in
+      let erasure: SaltErasure = try call.request.decoded()
+      guard service.loop.eraseSalt(ofDeletion: erasure.deletion) else {
+        throw APIFailure(404, "there is no salt of deletion \(erasure.deletion)")
+      }
+      return HTTPResponse(erasure)
+    },
+  ]
+
+  private static let ledger = [
+    Route("GET", "/v1/ledger/checkpoint", .reader) { service, _ in
+      HTTPResponse(text: service.checkpoint().text)
+    },
+    Route("GET", "/v1/ledger/inclusion", .reader, query: ["entry"]) { service, call in
+      HTTPResponse(status: 200, body: try service.inclusionProof(of: call.number("entry")))
+    },
+    Route("GET", "/v1/ledger/consistency", .reader, query: ["from"]) { service, call in
+      HTTPResponse(status: 200, body: try service.consistencyProof(from: call.number("from")))
+    },
+    Route("POST", "/v1/verify", .everything) { service, _ in HTTPResponse(service.verify()) },
+    Route("POST", "/v1/audits", .everything) { service, call in
+      HTTPResponse(try service.audit(call.request.decoded()))
+    },
+  ]
+
+  private static let lineage = [
+    Route("GET", "/v1/lineage/records", .everything, query: ["id", "at"]) { service, call in
+      HTTPResponse(
+        try service.recordLineage(id: call.request.query["id"] ?? "", at: call.sequence()))
+    },
+    Route("GET", "/v1/lineage/shards/{shard}", .everything, query: ["at"]) { service, call in
+      HTTPResponse(try service.shardLineage(call.parameters["shard"]!, at: call.sequence()))
+    },
+    Route("GET", "/v1/lineage/blocks/{block}", .everything, query: ["at"]) { service, call in
+      HTTPResponse(try service.blockLineage(call.parameters["block"]!, at: call.sequence()))
+    },
+    Route("GET", "/v1/why", .everything, query: ["block"]) { service, call in
+      HTTPResponse(try service.history(of: call.request.query["block"] ?? ""))
+    },
+  ]
+
+  private static let copies = [
+    Route("POST", "/v1/backups", .everything) { service, call in
+      HTTPResponse(try service.backUp(call.request.decoded()))
+    },
+    Route("POST", "/v1/exports", .everything) { service, call in
+      HTTPResponse(try service.noteExport(call.request.decoded()))
+    },
+  ]
+}

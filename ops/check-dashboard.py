@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""Uses the page at / of a living coordinator in a real browser, as a person would.
+
+usage: ops/check-dashboard.py
+
+A run of the tiny BERT with one worker: the page asks who you are, refuses a wrong token, follows
+the training without being loaded again, is walked with the keyboard, shows a block's and a record's
+lineage, plans and makes a deletion, watches it to its certificate and saves the receipt, which
+lethe receipt verify then takes. Names that look like HTML stay text. No complaint in the console,
+nothing fetched from elsewhere, no sideways scrolling at 400 pixels, light and dark. Pictures are
+left in .build/dashboard/. SKIPPED where there is no Chromium (apt-get install chromium, or
+LETHE_BROWSER=PATH).
+"""
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
+import browser  # noqa: E402
+from runs import ROOT, Run, must, record_line, report  # noqa: E402
+
+FOLDER = ROOT / ".build/dashboard"
+HOSTILE = "<img src=x onerror=alert(1)>"
+problems = []
+
+
+def need(condition, text):
+    if not condition:
+        problems.append(text)
+
+
+def fill(page, field, text):
+    page.evaluate(f"document.getElementById('{field}').focus()")
+    page.type(text)
+
+
+def press(page, selector):
+    page.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
+
+
+def text_of(page, field):
+    return page.evaluate(f"document.getElementById('{field}').innerText")
+
+
+def enter(page, run):
+    page.open(f"http://{run.address[0]}:{run.address[1]}/")
+    page.until("!document.getElementById('entrance').hidden", "the question for a token")
+    fill(page, "token", "0" * 64)
+    press(page, "#enter button")
+    page.until("document.getElementById('enter-message').textContent.includes('wrong')",
+               "a wrong token to be refused")
+    # The browser itself reports a refusal in its console.
+    page.problems.clear()
+    fill(page, "token", run.token)
+    page.press("Enter")
+    page.until("document.querySelectorAll('#grid .cell').length === 12", "the grid")
+    need("s3t" in text_of(page, "run"), "the run's layout is not named")
+
+
+def follow(page, run):
+    """Nothing is trained before there is a worker; then the page shows it by itself."""
+    need(page.evaluate("document.querySelectorAll('.cell.trained').length") <= 4,
+         "blocks are trained without a worker")
+    need("None is connected" in text_of(page, "no-workers"), "the lack of workers is not said")
+    need(text_of(page, "queue"), "the queue gives no reason")
+    run.worker()
+    must("train", "--run", run.run_file)
+    page.until("document.querySelectorAll('#grid .cell.trained').length === 12", "training", 60)
+    page.until("document.getElementById('speeds').rows.length > 0", "throughput")
+    page.until("document.getElementById('workers').rows.length === 1", "the worker")
+
+
+def walk(page):
+    """With keys alone: through the grid, and into a block's lineage."""
+    page.evaluate("document.querySelector('#grid .cell').focus()")
+    page.press("ArrowRight")
+    page.press("ArrowDown")
+    label = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    need(label == "shard 0, sequence 1, stage 2: trained", f"the keys lead to {label}")
+    page.press("Enter")
+    page.until("document.querySelector('#picture svg') && "
+               "document.getElementById('fields').rows.length > 8", "a block's lineage")
+    need(page.evaluate("document.querySelectorAll('.cell.marked').length") >= 2,
+         "the block and its parent are not marked")
+
+
+def trace(page):
+    fill(page, "trace-id", "r3")
+    press(page, "#trace button")
+    page.until("document.getElementById('trace-message').textContent.includes('live')",
+               "a record's lineage")
+    need(page.evaluate("document.querySelectorAll('#picture .box.marked').length") > 2,
+         "the record's blocks are not marked")
+    page.screenshot(FOLDER / "lineage.png")
+
+
+def delete(page, run):
+    fill(page, "ids", f"r3\n{HOSTILE}")
+    press(page, "#plan")
+    page.until("!document.getElementById('confirm').disabled", "the plan")
+    words = text_of(page, "plan-result")
+    need("1 records would go" in words and HOSTILE in words, f"the plan says: {words}")
+    press(page, "#confirm")
+    page.until("document.getElementById('plan-result').innerText.includes('Acknowledged')",
+               "the acknowledgement")
+    need(HOSTILE in text_of(page, "plan-result"), "the unknown id is not listed")
+    page.until("document.querySelector('#deletions tr')?.dataset.state === 'certified'",
+               "the certificate", 60)
+    page.until("document.querySelectorAll('#grid .cell.trained').length === 12", "the repair", 60)
+    saved = FOLDER / "receipt.json"
+    page.ask("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(FOLDER))
+    press(page, "#plan-result .action")
+    end = time.monotonic() + 20
+    while not saved.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    need(saved.exists(), "no receipt was saved")
+    if saved.exists():
+        must("receipt", "verify", saved, "--id", "r3")
+    press(page, "#trace button")
+    page.until("document.getElementById('trace-message').textContent.includes('deleted')",
+               "the record's end")
+
+
+def invite(page, run):
+    """The address that lethe dashboard prints lets its reader in."""
+    address = must("dashboard", "--run", run.run_file).strip()
+    page.evaluate("sessionStorage.clear()")
+    page.open("about:blank")
+    page.open(address)
+    page.until("document.querySelectorAll('#grid .cell').length === 12", "the way in")
+    need(run.token not in page.evaluate("location.href"), "the token stays in the address")
+
+
+def survive(page, run):
+    """The page says that the coordinator is away, and goes on when it is back."""
+    address = run.address
+    run.kill()
+    page.until("document.getElementById('connection').textContent.includes('does not answer')",
+               "word of the coordinator's end")
+    run.start()
+    need(run.address == address, "the coordinator came back elsewhere")
+    page.until("document.getElementById('connection').textContent === 'live'", "the return", 30)
+    page.problems.clear()
+
+
+def look(page):
+    """How it looks, narrow and wide, in both colour schemes."""
+    for scheme in ("light", "dark"):
+        for width in (400, 1280):
+            page.show(width, scheme=scheme)
+            page.screenshot(FOLDER / f"{scheme}-{width}.png")
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            need(wide <= width, f"{width} pixels: {wide} are taken")
+            need(page.evaluate(
+                "[...document.querySelectorAll('input, textarea, select')].every("
+                "field => document.querySelector(`label[for=${field.id}]`))"),
+                "a field has no label")
+
+
+def main():
+    if not browser.find():
+        print("check-dashboard: SKIPPED: there is no Chromium; apt-get install chromium")
+        return 0
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    lines = [record_line(f"r{index}", index) for index in range(60)]
+    run = Run(FOLDER / "run", lines, policy="eager", shape=(3, 2, 2))
+    run.start()
+    try:
+        with browser.Browser() as page:
+            page.show(1280)
+            enter(page, run)
+            follow(page, run)
+            walk(page)
+            trace(page)
+            delete(page, run)
+            look(page)
+            problems.extend(f"the console: {text}" for text in page.problems)
+            fetched = page.evaluate(
+                "performance.getEntriesByType('resource').map(entry => entry.name)")
+            need(all(url.startswith((f"http://{run.address[0]}:{run.address[1]}/", "blob:"))
+                     for url in fetched), f"fetched from elsewhere: {fetched}")
+            invite(page, run)
+            survive(page, run)
+    finally:
+        run.stop()
+    return report("check-dashboard", problems,
+                  "entered, followed, walked by keys, traced, deleted, receipt verified, outlived")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
