@@ -1,25 +1,28 @@
 #!/usr/bin/env python3
-"""Loads an adapter that Lethe exported with the real PEFT and compares logits with `lethe predict`.
+"""Loads an adapter that Lethe wrote with the real PEFT, by the program that stands beside it.
+
+    python3 ops/check-peft.py --backbone DIR --adapter DIR
+    python3 ops/check-peft.py --backbone DIR --adapter DIR --records RECORDS --predictions PREDICTIONS
+
+Runs the adapter's own load_peft.py: every warning of PEFT is a failure, its tensors must be exactly
+those that PEFT would save, and its logits those that Lethe wrote down. With RECORDS, JSONL with id,
+text and optionally text_pair, it also answers those and compares with
 
     lethe predict --backbone DIR --adapter DIR --file RECORDS --format json > PREDICTIONS
-    python3 ops/check-peft.py --backbone DIR --adapter DIR --predictions PREDICTIONS --records RECORDS
 
-RECORDS is JSONL with id, text and optionally text_pair. Every warning of PEFT counts as a failure, and the keys and shapes in
-the adapter's file must be exactly those that PEFT would save. Exit code 0: all checks passed; 1: at least one failed;
-2: wrong usage. Needs Tests/Reference/requirements.txt.
+Exit code 0: all checks passed; 1: at least one failed; 2: wrong usage. Needs
+Tests/Reference/requirements.txt.
 """
 
 import argparse
+import importlib.util
 import json
 import math
-import os
 import pathlib
 import sys
-import warnings
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-HEAD = "base_model.model.classifier.weight"
+# The folder of an export holds what Lethe wrote, and a deletion removes no more than that.
+sys.dont_write_bytecode = True
 
 
 class Failed(Exception):
@@ -28,100 +31,28 @@ class Failed(Exception):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("backbone", "adapter", "predictions", "records"):
-        parser.add_argument("--" + name, type=pathlib.Path, required=True)
+    for name, required in [
+        ("backbone", True), ("adapter", True), ("predictions", False), ("records", False)
+    ]:
+        parser.add_argument("--" + name, type=pathlib.Path, required=required)
     parser.add_argument(
         "--tolerance", type=float, default=1e-4, help="largest difference of a logit (default 1e-4)"
     )
-    parser.add_argument(
-        "--max-tokens", type=int, default=128, help="longest record in tokens (default 128)"
-    )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if (options.records is None) != (options.predictions is None):
+        parser.error("--records and --predictions go together")
+    return options
 
 
-def load(options):
-    """The adapter on its backbone, after the checks of keys, shapes and values."""
-    import torch
-    import transformers
-    from peft import PeftModel, get_peft_model_state_dict
-    from safetensors.torch import load_file
-
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-
-    class MeanPoolClassifier(torch.nn.Module):
-        def __init__(self, bert, classes):
-            super().__init__()
-            self.bert = bert
-            self.classifier = torch.nn.Linear(bert.config.hidden_size, classes)
-
-        def forward(self, input_ids, token_type_ids):
-            states = self.bert(input_ids=input_ids, token_type_ids=token_type_ids).last_hidden_state
-            return self.classifier(states.mean(1))
-
-    file = load_file(options.adapter / "adapter_model.safetensors")
-    if HEAD not in file:
-        raise Failed(f"the adapter has no {HEAD}: without its head it predicts nothing")
-    bert = transformers.BertModel.from_pretrained(
-        options.backbone, add_pooling_layer=False, attn_implementation="eager", dtype=torch.float32
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            model = PeftModel.from_pretrained(
-                MeanPoolClassifier(bert, file[HEAD].shape[0]), str(options.adapter)
-            )
-        except Exception as problem:
-            raise Failed(
-                f"PEFT does not load it cleanly: {type(problem).__name__}: {problem}"
-            ) from problem
-    expected = get_peft_model_state_dict(model)
-    missing, unexpected = sorted(expected.keys() - file.keys()), sorted(
-        file.keys() - expected.keys()
-    )
-    if missing or unexpected:
-        raise Failed(
-            f"keys differ: {len(missing)} missing {missing[:3]}, {len(unexpected)} unexpected {unexpected[:3]}"
-        )
-    for key, value in expected.items():
-        if value.shape != file[key].shape or value.dtype != file[key].dtype:
-            raise Failed(
-                f"{key}: file has {file[key].dtype} {tuple(file[key].shape)}, "
-                f"PEFT expects {value.dtype} {tuple(value.shape)}"
-            )
-        if not torch.equal(value, file[key]):
-            raise Failed(f"{key}: PEFT holds other values after loading than the file")
-        if not torch.isfinite(value).all():
-            raise Failed(f"{key}: not all values are finite")
-    print(
-        f"ok    PEFT loads the adapter without a warning: {len(file)} tensors, all expected, none missing"
-    )
-    return model.get_base_model().eval()
-
-
-def reference_logits(options, model, records):
-    import torch
-    from transformers import BertTokenizerFast
-
-    config = {}
-    path = options.backbone / "tokenizer_config.json"
-    if path.exists():
-        config = json.loads(path.read_text())
-    tokenizer = BertTokenizerFast(
-        vocab=str(options.backbone / "vocab.txt"), do_lower_case=config.get("do_lower_case", True)
-    )
-    result = []
-    with torch.no_grad():
-        for record in records:
-            encoded = tokenizer(
-                record["text"],
-                record.get("text_pair"),
-                truncation="longest_first",
-                max_length=options.max_tokens,
-                return_tensors="pt",
-            )
-            result.append(model(encoded["input_ids"], encoded["token_type_ids"])[0].tolist())
-    return result
+def loader(folder):
+    """The module that Lethe wrote into an adapter's folder."""
+    path = folder / "load_peft.py"
+    if not path.exists():
+        raise Failed(f"{folder} has no load_peft.py: lethe export and train-block write one")
+    spec = importlib.util.spec_from_file_location("load_peft", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def read_predictions(options, records):
@@ -140,9 +71,20 @@ def read_predictions(options, records):
     absent = [record["id"] for record in records if record["id"] not in by_id]
     if absent or len(by_id) != len(predictions):
         raise Failed(
-            f"prediction ids do not match: {len(predictions) - len(by_id)} repeated, absent {absent[:3]}"
+            f"prediction ids do not match: {len(predictions) - len(by_id)} repeated, "
+            f"absent {absent[:3]}"
         )
     return [by_id[record["id"]] for record in records]
+
+
+def read_records(path):
+    lines = path.read_text(encoding="utf-8").split("\n")
+    records = [json.loads(line) for line in lines if line.strip()]
+    if not records:
+        raise Failed(f"{path} has no records")
+    if not all("id" in record and "text" in record for record in records):
+        raise Failed(f"{path}: every record needs id and text")
+    return records
 
 
 def compare(options, records, reference, ours):
@@ -168,17 +110,27 @@ def compare(options, records, reference, ours):
     )
 
 
+def check(options):
+    module = loader(options.adapter)
+    try:
+        print("ok   ", module.check(options.backbone))
+        if options.records is None:
+            return
+        records = read_records(options.records)
+        model, tokenizer = module.load(options.backbone)
+    except module.Failed as problem:
+        raise Failed(str(problem)) from problem
+    reference = [
+        module.logits(model, tokenizer, record["text"], record.get("text_pair"))
+        for record in records
+    ]
+    compare(options, records, reference, read_predictions(options, records))
+
+
 def main():
     options = parse()
     try:
-        lines = options.records.read_text(encoding="utf-8").split("\n")
-        records = [json.loads(line) for line in lines if line.strip()]
-        if not records:
-            raise Failed(f"{options.records} has no records")
-        if not all("id" in record and "text" in record for record in records):
-            raise Failed(f"{options.records}: every record needs id and text")
-        ours = read_predictions(options, records)
-        compare(options, records, reference_logits(options, load(options), records), ours)
+        check(options)
     except OSError as problem:
         print(f"cannot read {problem.filename}: {problem.strerror}", file=sys.stderr)
         return 2

@@ -162,14 +162,20 @@ package struct RecipeDescription: Codable, Sendable {
   package var alpha: Double
   package var rankStabilized: Bool
   package var targets: [String]
+  package var maximumTokens: Int
+  /// The digest of what workers have: the backbone, with the starting adapter if there is one.
+  package var backbone: String
 
   package init(
-    labels: [String], rank: Int, alpha: Double, rankStabilized: Bool, targets: [String]
+    labels: [String], rank: Int, alpha: Double, rankStabilized: Bool, targets: [String],
+    maximumTokens: Int, backbone: String
   ) {
     self.labels = labels
     self.rank = rank
     self.alpha = alpha
     self.rankStabilized = rankStabilized
     self.targets = targets
+    self.maximumTokens = maximumTokens
+    self.backbone = backbone
   }
 }

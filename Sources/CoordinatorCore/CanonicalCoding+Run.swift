@@ -4,10 +4,6 @@ import Ledger
 import Unlearning
 
 extension CanonicalReader {
-  package mutating func readDigest() throws(DecodingFailure) -> Digest {
-    Digest(try readRaw(byteCount: Digest.byteCount))!
-  }
-
   /// A duration, or a moment that a ledger entry can name.
   package mutating func readMilliseconds() throws(DecodingFailure) -> Milliseconds {
     let time = Milliseconds(bitPattern: try readInteger())

@@ -67,9 +67,10 @@ package struct RunDescription: Equatable, Sendable {
     compare("labels") { $0.recipe.labels }
     compare("training") { description in
       var recipe = description.recipe
-      recipe.labels = []
+      (recipe.labels, recipe.startingAdapter) = ([], nil)
       return recipe
     }
+    compare("training.startingAdapter") { $0.recipe.startingAdapter }
     compare("backbone") { $0.backbone }
     compare("repair") { $0.repairPolicy }
     compare("repair.slicesPerHour") { $0.repairBudget }

@@ -61,7 +61,7 @@ extension CoordinatorService {
 
   /// Removes the files of an export, and its folder if nothing else is in it.
   private func removeExport(_ path: String) throws {
-    for name in [PEFTAdapter.configurationName, PEFTAdapter.tensorsName] {
+    for name in PEFTAdapter.fileNames {
       try FileSystem.remove("\(path)/\(name)")
     }
     if FileSystem.exists(path) {

@@ -51,7 +51,8 @@ extension CoordinatorService {
       return HTTPResponse(
         RecipeDescription(
           labels: recipe.labels, rank: recipe.rank, alpha: recipe.alpha,
-          rankStabilized: recipe.rankStabilized, targets: recipe.targets.map(\.rawValue)))
+          rankStabilized: recipe.rankStabilized, targets: recipe.targets.map(\.rawValue),
+          maximumTokens: recipe.maximumTokens, backbone: service.model.hex))
     },
     Route("GET", "/v1/artifacts", .everything, query: ["digest"]) { service, call in
       guard let digest = Digest(hex: call.request.query["digest"] ?? "") else {

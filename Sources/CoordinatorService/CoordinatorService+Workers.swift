@@ -59,9 +59,11 @@ extension CoordinatorService {
     _ introduction: Introduction, _ key: PeerKey, memberCount: Int
   ) -> TurnedAway? {
     if find(key.id) == nil { return TurnedAway(.revoked, "your key has been revoked") }
-    if introduction.backbone != backbone {
+    if introduction.backbone != model {
       return TurnedAway(
-        .backbone, "your backbone is \(introduction.backbone); this run is over \(backbone)")
+        .backbone,
+        "your backbone is \(introduction.backbone); this run is over \(model)"
+          + (model == backbone ? "" : ", its backbone with its starting adapter"))
     }
     if memberCount >= limits.maximumWorkers {
       return TurnedAway(.full, "there are \(memberCount) workers already")

@@ -49,6 +49,8 @@ package final class CoordinatorService: Sendable {
   /// Counts predictions, so that workers take turns.
   let predictionTurn = Guarded<UInt32>(0)
   let backbone: Digest
+  /// What workers must have: the backbone, with the starting adapter if there is one.
+  let model: Digest
   let requestLog = Guarded(RequestLog())
   /// Who is told of changes.
   private let webhooks: [Webhook]
@@ -76,6 +78,8 @@ package final class CoordinatorService: Sendable {
     intake = ArtifactIntake(run.directory.artifacts, log: log)
     recipe = run.state.run.recipe
     backbone = run.state.run.backbone
+    model = LineageDigest.model(
+      backbone: backbone, startingAdapter: run.state.run.recipe.startingAdapter)
     discards = lanes.makeLane()
     // Read once, so that a file that others may read stops the start instead of a worker.
     _ = try directory.keys.all()

@@ -89,6 +89,9 @@ extension RunFile {
     RunFileKey(
       "training", "stageRateFactor", default: "1", "above 0, to 100",
       "A stage's rates, times those of the stage before."),
+    RunFileKey(
+      "training", "startingAdapter", default: "none", "folder",
+      "Blocks start from the LoRA matrices of this PEFT folder, which is part of every key."),
     RunFileKey("", "repair", "object, below", "When masked blocks are trained again."),
     RunFileKey(
       "repair", "policy", "eager, batched, depth, manual",

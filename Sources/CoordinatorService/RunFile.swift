@@ -35,6 +35,8 @@ package struct RunFile: Codable, Sendable {
     package var headStart: HeadStart?
     /// Default: 1.
     package var stageRateFactor: Double?
+    /// A PEFT folder whose matrices the blocks start from; default: drawn.
+    package var startingAdapter: String?
   }
 
   package struct Repair: Codable, Sendable {
@@ -163,8 +165,10 @@ extension RunFile {
   }
 
   /// The run this file describes, over a backbone whose digest and layer count are known.
-  package func description(backbone: Digest, layerCount: Int) throws(RunFileError)
-    -> RunDescription
+  ///
+  /// - Parameter startingAdapter: the digest of what `training.startingAdapter` names.
+  package func description(backbone: Digest, layerCount: Int, startingAdapter: Digest?)
+    throws(RunFileError) -> RunDescription
   {
     guard let partitionKey = Array(hex: partitionKey), partitionKey.count >= 16 else {
       throw RunFileError(
@@ -176,7 +180,8 @@ extension RunFile {
       layerCount: layerCount, stageData: stageData,
       options: ShapeOptions(
         layersPerBlock: layersPerBlock, orders: try orders(), sliceThresholds: sliceThresholds),
-      seed: seed, partitionKey: partitionKey, recipe: try recipe(), backbone: backbone,
+      seed: seed, partitionKey: partitionKey, recipe: try recipe(startingAdapter),
+      backbone: backbone,
       repairPolicy: try repairPolicy(), repairBudget: try repairBudget())
     do {
       _ = try run.plan()
@@ -257,7 +262,7 @@ extension RunFile {
     return (absolute(folders[0]), absolute(folders[1]))
   }
 
-  private func recipe() throws(RunFileError) -> TrainingRecipe {
+  private func recipe(_ startingAdapter: Digest?) throws(RunFileError) -> TrainingRecipe {
     func check(_ condition: Bool, _ message: String) throws(RunFileError) {
       guard condition else { throw RunFileError(message, try: "change it in the run file") }
     }
@@ -297,7 +302,8 @@ extension RunFile {
       headLearningRate: training.headLearningRate, schedule: training.schedule,
       warmup: training.warmup, weightDecay: training.weightDecay,
       maximumGradientNorm: training.maximumGradientNorm, maximumTokens: training.maximumTokens,
-      headStart: training.headStart ?? .zero, stageRateFactor: stageRateFactor)
+      headStart: training.headStart ?? .zero, stageRateFactor: stageRateFactor,
+      startingAdapter: startingAdapter)
   }
 
   /// The orders of the slices that the selection comes to; `nil` for cyclic ones.

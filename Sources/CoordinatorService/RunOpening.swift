@@ -46,7 +46,9 @@ package struct OpenedRun {
     let run = state.run
     // The backbone is looked at only when a run is created; after that its digest stands in the
     // journal and every worker proves to have the same one.
-    let described = try file.description(backbone: run.backbone, layerCount: run.layerCount)
+    let startingAdapter = try file.startingAdapter(base: base)
+    let described = try file.description(
+      backbone: run.backbone, layerCount: run.layerCount, startingAdapter: startingAdapter?.digest)
     let changed = described.differences(from: run)
     guard changed.isEmpty else {
       throw ServiceError(
@@ -63,9 +65,13 @@ package struct OpenedRun {
     _ file: RunFile, base: String, _ directory: RunDirectory, _ journal: Journal, _ log: Log
   ) throws -> (RunState, RecordIndex) {
     let backbone = try BackboneFiles(resolve(file.backbone, base: base))
+    let startingAdapter = try file.startingAdapter(base: base)
     let run = try file.description(
-      backbone: backbone.digest, layerCount: backbone.configuration.layerCount)
+      backbone: backbone.digest, layerCount: backbone.configuration.layerCount,
+      startingAdapter: startingAdapter?.digest)
     var state = try RunState(run)
+    try startingAdapter?.check(backbone.configuration, backbone: backbone.folder)
+    try startingAdapter?.check(run.recipe, layers: state.plan.layerGroups.flatMap { $0 })
     var members = try members(file, base: base, run, state.plan)
     try directory.slices.removeAll()
     try directory.checkpoints.removeAll(directory.checkpoints.all.keys)
@@ -172,5 +178,12 @@ extension ServiceError {
         .missingInput, "\(failure), but there are records: starting anew would undo deletions",
         try: "mount the journal's disks, correct coordinator.journal, or lethe restore")
     }
+  }
+}
+
+extension RunFile {
+  /// The adapter that blocks start from, if the file names one.
+  package func startingAdapter(base: String) throws -> AdapterFiles? {
+    try training.startingAdapter.map { try AdapterFiles(resolve($0, base: base)) }
   }
 }

@@ -48,6 +48,7 @@ package struct FuzzTarget: Sendable {
     FuzzTarget("json5", seeds: json5Seeds, run: runJSON5),
     FuzzTarget("encoder-config", seeds: encoderConfigurationSeeds, run: runEncoderConfiguration),
     FuzzTarget("vocabulary", seeds: vocabularySeeds, run: runVocabulary),
+    FuzzTarget("merges", seeds: mergesSeeds, run: runMerges),
     FuzzTarget("dataset-jsonl", seeds: jsonLinesSeeds, run: runJSONLines),
     FuzzTarget("dataset-csv", seeds: csvSeeds, run: runCSV),
     FuzzTarget(

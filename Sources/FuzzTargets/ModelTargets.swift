@@ -109,12 +109,21 @@ func encoderConfigurationSeeds() -> [[UInt8]] {
       "is_decoder": false
     }
     """
-  return [Array(text.utf8)]
+  let others = [
+    """
+    {"model_type": "distilbert", "activation": "gelu", "dim": 16, "n_layers": 4, "n_heads": 2,
+     "hidden_dim": 32, "vocab_size": 313, "max_position_embeddings": 128}
+    """,
+    text.replacing("\"bert\"", with: "\"roberta\"")
+      .replacing("\"is_decoder\"", with: "\"pad_token_id\": 1, \"is_decoder\""),
+  ]
+  return ([text] + others).map { Array($0.utf8) }
 }
 
 func runEncoderConfiguration(_ bytes: [UInt8]) {
   guard let shape = try? EncoderConfiguration(configJSON: bytes) else { return }
   demand(shape.headWidth * shape.headCount == shape.hiddenSize, "heads that do not fit")
+  demand(shape.longestSequence > 0, "no position for any token")
 }
 
 /// The vocabulary, a zero byte, and a text.
@@ -136,6 +145,42 @@ func runVocabulary(_ bytes: [UInt8]) {
         sequence.ids.allSatisfy { $0 >= 0 && $0 < tokenizer.vocabularyCount },
         "a token that is not in the vocabulary")
       demand(sequence.count <= max(limit, 3), "more tokens than allowed")
+    }
+  }
+}
+
+/// Merges, a zero byte, and a text. The vocabulary knows each byte and what the merges join.
+func mergesSeeds() -> [[UInt8]] {
+  ["a bird's  song\n", "<s> 'll <mask>\u{a0}7\u{301}", ""].map {
+    Array(("#version: 0.2\nb i\nr d\nbi rd\nĠ bird\nĠ Ġ\n" + "\0" + $0).utf8)
+  }
+}
+
+func runMerges(_ bytes: [UInt8]) {
+  let parts = bytes.split(separator: 0, maxSplits: 1, omittingEmptySubsequences: false)
+  var vocabulary = ["<s>": 0, "<pad>": 1, "</s>": 2, "<mask>": 3]
+  let symbols = (33...126).map { $0 } + (161...172).map { $0 } + (174...323).map { $0 }
+  for symbol in symbols {
+    guard let scalar = Unicode.Scalar(UInt32(symbol)) else { continue }
+    vocabulary[String(scalar)] = vocabulary.count
+  }
+  for line in String(decoding: parts[0], as: UTF8.self).split(separator: "\n").prefix(1000) {
+    let joint = line.split(separator: " ").joined()
+    if vocabulary[joint] == nil { vocabulary[joint] = vocabulary.count }
+  }
+  guard
+    let tokenizer = try? ByteLevelTokenizer(vocabulary: vocabulary, mergeLines: Array(parts[0]))
+  else { return }
+  let text = parts.count == 2 ? String(decoding: parts[1], as: UTF8.self) : ""
+  demand(
+    byteLevelPieces(text).flatMap { $0 } == Array(text.utf8), "pieces that are not the text")
+  for pair in [nil, String(text.prefix(9))] {
+    for limit in [0, 5, 128] {
+      let sequence = tokenizer.encode(text, pair: pair, maximumTokens: limit)
+      demand(
+        sequence.ids.allSatisfy { $0 >= 0 && $0 < tokenizer.vocabularyCount },
+        "a token that is not in the vocabulary")
+      demand(sequence.count <= max(limit, 4), "more tokens than allowed")
     }
   }
 }

@@ -33,7 +33,9 @@ func runRunFile(_ bytes: [UInt8]) {
   _ = try? file.auditShare()
   _ = try? file.aggregation()
   _ = try? file.journalFolders(directory: "words.lethe")
-  guard let run = try? file.description(backbone: SHA256.hash([1]), layerCount: 6) else { return }
+  guard
+    let run = try? file.description(backbone: SHA256.hash([1]), layerCount: 6, startingAdapter: nil)
+  else { return }
   let created = JournalEntry.created(run)
   demand((try? JournalEntry(encoded: created.encoded)) == created, "a run that is read otherwise")
   guard var state = try? RunState(run) else { return }

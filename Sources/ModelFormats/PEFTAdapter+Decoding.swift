@@ -3,9 +3,9 @@ internal import Unlearning
 extension PEFTAdapter {
   /// Reads both files of a PEFT folder.
   ///
-  /// Tensor names may stand under `bert.` or, for a bare encoder, without it; a head may be called
-  /// `classifier` or `score`. Whatever does not fit is refused by name: PEFT itself would skip it
-  /// silently and leave an adapter half loaded.
+  /// Tensor names may stand under the architecture's prefix or, for a bare encoder, without it; a
+  /// head may be called `classifier` or `score`. Whatever does not fit is refused by name: PEFT
+  /// itself would skip it silently and leave an adapter half loaded.
   package init(configuration: some Collection<UInt8>, tensors: some Collection<UInt8>)
     throws(PEFTError)
   {
@@ -17,22 +17,22 @@ extension PEFTAdapter {
       throw .tensors(error)
     }
     var halves: [AdapterPlace: (a: SafetensorsFile.Tensor?, b: SafetensorsFile.Tensor?)] = [:]
-    var headWeight: SafetensorsFile.Tensor?
-    var headBias: SafetensorsFile.Tensor?
+    var (head, dense) = (LinearTensors(), LinearTensors())
+    let architecture = Self.architecture(named: file.tensors.map(\.name))
     for tensor in file.tensors {
       do {
         try file.checkFinite(tensor)
       } catch {
         throw .tensors(error)
       }
-      switch Self.role(of: tensor.name) {
+      switch Self.role(of: tensor.name, architecture) {
       case .down(let place)? where halves[place]?.a == nil:
         halves[place, default: (nil, nil)].a = tensor
       case .up(let place)? where halves[place]?.b == nil:
         halves[place, default: (nil, nil)].b = tensor
-      case .headWeight? where headWeight == nil: headWeight = tensor
-      case .headBias? where headBias == nil: headBias = tensor
-      case .down?, .up?, .headWeight?, .headBias?, nil: throw .unknownTensor(name: tensor.name)
+      case .head(let part)? where head[keyPath: part] == nil: head[keyPath: part] = tensor
+      case .dense(let part)? where dense[keyPath: part] == nil: dense[keyPath: part] = tensor
+      case .down?, .up?, .head?, .dense?, nil: throw .unknownTensor(name: tensor.name)
       }
     }
     let scale = Self.scale(
@@ -42,7 +42,7 @@ extension PEFTAdapter {
     }
     var adapters: [Adapter] = []
     for (place, pair) in halves.sorted(by: { $0.key < $1.key }) {
-      let path = "layer.\(place.layer).\(place.target.modulePath)"
+      let path = "layer.\(place.layer).\(architecture.modulePath(of: place.target))"
       guard let a = pair.a else { throw .missingTensor(name: path + ".lora_A.weight") }
       guard let b = pair.b else { throw .missingTensor(name: path + ".lora_B.weight") }
       guard a.shape.count == 2, a.shape[0] == settings.rank, a.shape[1] > 0 else {
@@ -58,7 +58,14 @@ extension PEFTAdapter {
     }
     self.init(
       rank: settings.rank, alpha: settings.alpha, rankStabilized: settings.rankStabilized,
-      adapters: adapters, head: try Self.head(headWeight, headBias, file))
+      adapters: adapters, head: try Self.head(head, file), architecture: architecture,
+      dense: try Self.dense(dense, file))
+  }
+
+  /// The two tensors of a linear layer.
+  private struct LinearTensors {
+    var weight: SafetensorsFile.Tensor?
+    var bias: SafetensorsFile.Tensor?
   }
 
   private static func values(_ tensor: SafetensorsFile.Tensor, _ file: SafetensorsFile)
@@ -71,10 +78,23 @@ extension PEFTAdapter {
     }
   }
 
-  private static func head(
-    _ weight: SafetensorsFile.Tensor?, _ bias: SafetensorsFile.Tensor?, _ file: SafetensorsFile
-  ) throws(PEFTError) -> ClassifierHead? {
-    guard let weight else {
+  private static func dense(_ tensors: LinearTensors, _ file: SafetensorsFile) throws(PEFTError)
+    -> DenseLayer?
+  {
+    guard let layer = try head(tensors, file) else { return nil }
+    guard layer.hiddenSize == layer.labelCount else {
+      throw .wrongShape(
+        name: tensors.weight?.name ?? "", expected: "[hidden, hidden]",
+        found: [layer.labelCount, layer.hiddenSize])
+    }
+    return DenseLayer(weight: layer.weight, bias: layer.bias)
+  }
+
+  private static func head(_ tensors: LinearTensors, _ file: SafetensorsFile) throws(PEFTError)
+    -> ClassifierHead?
+  {
+    let bias = tensors.bias
+    guard let weight = tensors.weight else {
       if let bias { throw .unknownTensor(name: bias.name) }
       return nil
     }
@@ -99,28 +119,44 @@ extension PEFTAdapter {
   private enum Role {
     case down(AdapterPlace)
     case up(AdapterPlace)
-    case headWeight
-    case headBias
+    case head(WritableKeyPath<LinearTensors, SafetensorsFile.Tensor?>)
+    case dense(WritableKeyPath<LinearTensors, SafetensorsFile.Tensor?>)
+  }
+
+  /// The family whose prefix a name carries; of bare names, the one that would say it so.
+  private static func architecture(named names: [String]) -> EncoderArchitecture {
+    func isAny(_ start: String) -> Bool { names.contains { $0.hasPrefix(root + start) } }
+    return EncoderArchitecture.allCases.first { isAny($0.prefix) }
+      ?? (isAny(EncoderArchitecture.distilbert.layerPath) ? .distilbert : nil)
+      ?? EncoderArchitecture.allCases.first { $0.densePath.map { isAny($0 + ".") } ?? false }
+      ?? .bert
   }
 
   /// What a tensor of that name is, if it is anything this engine knows.
-  private static func role(of name: String) -> Role? {
-    guard var path = name[...].dropping(prefix: "base_model.model.") else { return nil }
-    path = path.dropping(prefix: "bert.") ?? path
-    for head in ["classifier", "score"] {
-      guard var rest = path.dropping(prefix: head + ".") else { continue }
+  private static func role(of name: String, _ architecture: EncoderArchitecture) -> Role? {
+    guard var path = name[...].dropping(prefix: root) else { return nil }
+    path = path.dropping(prefix: architecture.prefix) ?? path
+    for module in architecture.savedModules {
+      guard var rest = path.dropping(prefix: module + ".") else { continue }
       // A state dictionary saved without PEFT's own function carries the wrapper's name.
       rest = rest.dropping(prefix: "modules_to_save.") ?? rest
       rest = rest.dropping(prefix: "default.") ?? rest
-      return rest == "weight" ? .headWeight : rest == "bias" ? .headBias : nil
+      switch "\(module).\(rest)" {
+      case architecture.headPath + ".weight", "score.weight": return .head(\.weight)
+      case architecture.headPath + ".bias", "score.bias": return .head(\.bias)
+      case (architecture.densePath ?? "") + ".weight": return .dense(\.weight)
+      case (architecture.densePath ?? "") + ".bias": return .dense(\.bias)
+      default: return nil
+      }
     }
-    guard let numbered = path.dropping(prefix: "encoder.layer."),
+    guard let numbered = path.dropping(prefix: architecture.layerPath),
       let dot = numbered.firstIndex(of: "."), let layer = Int(numbered[..<dot]),
       layer >= 0, String(layer) == numbered[..<dot]
     else { return nil }
     let module = numbered[numbered.index(after: dot)...]
     for target in ProjectionTarget.allCases {
-      guard let end = module.dropping(prefix: target.modulePath + ".") else { continue }
+      guard let end = module.dropping(prefix: architecture.modulePath(of: target) + ".")
+      else { continue }
       let place = AdapterPlace(layer: layer, target: target)
       if end == "lora_A.weight" || end == "lora_A.default.weight" { return .down(place) }
       if end == "lora_B.weight" || end == "lora_B.default.weight" { return .up(place) }

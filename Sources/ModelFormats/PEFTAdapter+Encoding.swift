@@ -1,11 +1,11 @@
 internal import Unlearning
 
 extension PEFTAdapter {
-  /// The tensors of `adapter_model.safetensors`, named as PEFT names them for a classifier on BERT.
+  /// The tensors of `adapter_model.safetensors`, named as PEFT names them for a classifier.
   package var tensors: [NamedTensor] {
     var tensors: [NamedTensor] = []
     for adapter in adapters {
-      let path = "base_model.model.bert.encoder.layer.\(adapter.layer).\(adapter.target.modulePath)"
+      let path = Self.root + modulePath(of: adapter.place)
       tensors.append(
         NamedTensor(
           name: path + ".lora_A.weight", shape: [rank, adapter.inputCount], values: adapter.a))
@@ -13,16 +13,31 @@ extension PEFTAdapter {
         NamedTensor(
           name: path + ".lora_B.weight", shape: [adapter.outputCount, rank], values: adapter.b))
     }
+    func append(_ path: String, rows: Int, columns: Int, _ weight: [Float], _ bias: [Float]) {
+      tensors.append(
+        NamedTensor(
+          name: "\(Self.root)\(path).weight", shape: [rows, columns], values: weight))
+      tensors.append(
+        NamedTensor(name: "\(Self.root)\(path).bias", shape: [rows], values: bias))
+    }
     if let head {
-      tensors.append(
-        NamedTensor(
-          name: "base_model.model.classifier.weight", shape: [head.labelCount, head.hiddenSize],
-          values: head.weight))
-      tensors.append(
-        NamedTensor(
-          name: "base_model.model.classifier.bias", shape: [head.labelCount], values: head.bias))
+      append(
+        architecture.headPath, rows: head.labelCount, columns: head.hiddenSize, head.weight,
+        head.bias)
+    }
+    if let dense, let path = architecture.densePath {
+      append(path, rows: dense.width, columns: dense.width, dense.weight, dense.bias)
     }
     return tensors
+  }
+
+  /// What PEFT puts before the paths of the model it wraps.
+  static let root = "base_model.model."
+
+  /// A projection's path in the task's model.
+  private func modulePath(of place: AdapterPlace) -> String {
+    architecture.prefix + architecture.layerPath + "\(place.layer)."
+      + architecture.modulePath(of: place.target)
   }
 
   /// The bytes of both files of a folder that PEFT loads unchanged; equal adapters give equal
@@ -59,7 +74,7 @@ extension PEFTAdapter {
       ("lora_alpha", .number(alphaText)),
       ("lora_bias", .bool(false)),
       ("lora_dropout", .number("0.0")),
-      ("modules_to_save", .array([.string("classifier"), .string("score")])),
+      ("modules_to_save", .array(architecture.savedModules.map { .string($0) })),
       ("peft_type", .string("LORA")),
       ("r", .number(String(rank))),
       ("rank_pattern", .object([])),
@@ -81,11 +96,13 @@ extension PEFTAdapter {
     let layers = Set(adapters.map(\.layer)).sorted()
     let targets = Set(adapters.map(\.target)).sorted()
     let isRectangular = adapters.count == layers.count * targets.count
-    let isAmbiguous = targets.contains(.output) && !targets.contains(.attentionOutput)
+    let names = targets.map(architecture.moduleName)
+    let isAmbiguous =
+      names.contains("output.dense") && !names.contains("attention.output.dense")
     if isRectangular, !isAmbiguous {
-      return (.array(targets.map(\.rawValue).sorted().map { .string($0) }), layers)
+      return (.array(names.sorted().map { .string($0) }), layers)
     }
-    let paths = adapters.map { "bert.encoder.layer.\($0.layer).\($0.target.modulePath)" }
+    let paths = adapters.map { modulePath(of: $0.place) }
     return (.array(paths.sorted().map { .string($0) }), isRectangular ? layers : nil)
   }
 }

@@ -1,5 +1,3 @@
-package import Unlearning
-
 /// What a PEFT folder holds: LoRA pairs that share rank and scale, and the classifier head.
 ///
 /// Adapters are sorted by layer and projection, and no place stands twice.
@@ -10,19 +8,29 @@ package struct PEFTAdapter: Equatable, Sendable {
   package var rankStabilized: Bool
   package private(set) var adapters: [Adapter]
   package var head: ClassifierHead?
+  /// Whose names the tensors have.
+  package var architecture: EncoderArchitecture
+  /// The frozen layer before the head, where the architecture has one.
+  package var dense: DenseLayer?
 
   package static let configurationName = "adapter_config.json"
   package static let tensorsName = "adapter_model.safetensors"
+  package static let loaderName = "load_peft.py"
+  /// All that an export may have written into its folder.
+  package static let fileNames = [configurationName, tensorsName, AdapterManifest.name, loaderName]
 
   /// - Precondition: every adapter has this rank, and no two have the same place.
   package init(
-    rank: Int, alpha: Double, rankStabilized: Bool, adapters: [Adapter], head: ClassifierHead?
+    rank: Int, alpha: Double, rankStabilized: Bool, adapters: [Adapter], head: ClassifierHead?,
+    architecture: EncoderArchitecture = .bert, dense: DenseLayer? = nil
   ) {
     self.rank = rank
     self.alpha = alpha
     self.rankStabilized = rankStabilized
     self.adapters = adapters.sorted { $0.place < $1.place }
     self.head = head
+    self.architecture = architecture
+    self.dense = dense
     precondition(self.adapters.allSatisfy { $0.rank == rank })
     precondition(zip(self.adapters, self.adapters.dropFirst()).allSatisfy { $0.place < $1.place })
   }
@@ -39,7 +47,7 @@ package enum PEFTError: Error, Equatable, Sendable {
   /// A setting changes what the adapter computes in a way the engine does not know.
   case unsupported(field: String, value: String)
   case tensors(SafetensorsError)
-  /// A tensor whose name belongs to no projection or head of a BERT-family classifier.
+  /// A tensor whose name belongs to no projection or head of its architecture.
   case unknownTensor(name: String)
   /// One half of a pair is absent.
   case missingTensor(name: String)
@@ -58,16 +66,6 @@ extension PEFTError: CustomStringConvertible {
     case .missingTensor(let name): "adapter_model.safetensors: tensor '\(name)' is missing"
     case .wrongShape(let name, let expected, let found):
       "adapter_model.safetensors: tensor '\(name)' has shape \(found), expected \(expected)"
-    }
-  }
-}
-
-extension ProjectionTarget {
-  /// The module's whole path inside one layer.
-  package var modulePath: String {
-    switch self {
-    case .query, .key, .value: "attention.self.\(rawValue)"
-    case .attentionOutput, .intermediate, .output: rawValue
     }
   }
 }

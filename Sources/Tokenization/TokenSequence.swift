@@ -12,4 +12,15 @@ package struct TokenSequence: Hashable, Sendable {
   }
 
   package var count: Int { ids.count }
+
+  /// How many tokens of each text stay when together they may have `limit`.
+  ///
+  /// With both cut, the odd token goes to the text that was longer; to the second if neither was.
+  static func longestFirst(_ first: Int, _ second: Int, limit: Int) -> (first: Int, second: Int) {
+    if first + second <= limit { return (first, second) }
+    let shorter = min(first, second)
+    let half = limit / 2
+    let kept = shorter <= half ? (shorter, limit - shorter) : (half, limit - half)
+    return first > second ? (kept.1, kept.0) : kept
+  }
 }

@@ -61,24 +61,14 @@ package struct WordPieceTokenizer: Sendable {
     }
     let first = tokens(text, limit: .max)
     let second = tokens(pair, limit: .max)
-    let kept = Self.longestFirst(first.count, second.count, limit: max(3, maximumTokens) - 3)
+    let kept = TokenSequence.longestFirst(
+      first.count, second.count, limit: max(3, maximumTokens) - 3)
     let ids =
       [classifierToken] + first.prefix(kept.first) + [separatorToken] + second.prefix(kept.second)
       + [separatorToken]
     let types = [Int32](repeating: 0, count: kept.first + 2)
     return TokenSequence(
       ids: ids, typeIDs: types + Array(repeating: 1, count: kept.second + 1))
-  }
-
-  /// How many tokens of each text stay when together they may have `limit`.
-  ///
-  /// With both cut, the odd token goes to the text that was longer; to the second if neither was.
-  static func longestFirst(_ first: Int, _ second: Int, limit: Int) -> (first: Int, second: Int) {
-    if first + second <= limit { return (first, second) }
-    let shorter = min(first, second)
-    let half = limit / 2
-    let kept = shorter <= half ? (shorter, limit - shorter) : (half, limit - half)
-    return first > second ? (kept.1, kept.0) : kept
   }
 
   /// The tokens of a text without special ones around it; may stop once there are `limit`.

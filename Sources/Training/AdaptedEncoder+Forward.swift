@@ -89,6 +89,9 @@ extension AdaptedEncoder {
 
 extension Encoder {
   /// Word, position and type vectors, added and normalised.
+  ///
+  /// Where there is a padding token, it has the position of its own number wherever it stands, and
+  /// the others are numbered as if it were not there.
   func embed(
     _ sequences: ArraySlice<TokenSequence>, into rows: UnsafeMutablePointer<Float>,
     _ buffers: LayerBuffers
@@ -96,13 +99,23 @@ extension Encoder {
     let width = shape.hidden
     var row = 0
     for sequence in sequences {
-      for position in 0..<sequence.count {
+      var next = configuration.firstPosition
+      for (id, type) in zip(sequence.ids, sequence.typeIDs) {
         let out = rows + row * width
-        let word = embeddings.words + Int(sequence.ids[position]) * width
-        let kind = embeddings.types + Int(sequence.typeIDs[position]) * width
-        let place = embeddings.positions + position * width
-        Kernels.addBias(out, word, bias: kind, rowCount: 1, columnCount: width)
-        Kernels.addScaled(out, place, factor: 1, count: width)
+        let word = embeddings.words + Int(id) * width
+        var position = next
+        if let padding = configuration.paddingToken, id == padding {
+          position = padding
+        } else {
+          next += 1
+        }
+        if let types = embeddings.types {
+          Kernels.addBias(
+            out, word, bias: types + Int(type) * width, rowCount: 1, columnCount: width)
+        } else {
+          out.update(from: word, count: width)
+        }
+        Kernels.addScaled(out, embeddings.positions + position * width, factor: 1, count: width)
         row += 1
       }
     }

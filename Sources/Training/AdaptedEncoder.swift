@@ -52,7 +52,7 @@ extension Encoder {
 
   /// Checks lengths, ids and types against the tables.
   package func check(_ sequences: [TokenSequence]) throws(TrainingError) {
-    let limit = configuration.positionCount
+    let limit = configuration.longestSequence
     for (index, sequence) in sequences.enumerated() {
       guard sequence.count > 0, sequence.count <= limit else {
         throw .sequenceLength(index: index, found: sequence.count, limit: limit)

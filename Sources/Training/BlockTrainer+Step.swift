@@ -61,7 +61,8 @@ extension BlockTrainer {
     let loss = headLoss(memory, share: share)
     let gradient = memory.gradient.pointer
     memory.head.spread(
-      weight: parameters.pointer + self.layout.headWeight.lowerBound, layout, into: gradient)
+      weight: parameters.pointer + self.layout.headWeight.lowerBound, layout,
+      through: encoder.pooling, into: gradient)
     for index in upperLayers.indices.reversed() {
       memory.pass.backward(
         upperLayers[index], memory.rows[index].pointer, gradient: gradient, layout,
@@ -82,7 +83,7 @@ extension BlockTrainer {
     let width = encoder.shape.hidden
     let last = memory.rows[upperLayers.count].pointer
     for record in 0..<layout.recordCount {
-      Pooling.mean(
+      encoder.pooling.pool(
         memory.head.pooled.pointer + record * width, last + layout.starts[record] * width,
         length: layout.length(record), width: width)
     }

@@ -112,7 +112,7 @@ extension BlockTrainer {
       memory = StepMemory(self, bounds: bounds, batchSize: batchSize)
       self.memory = memory
     }
-    memory.pooled = upperLayers.isEmpty ? segments.map { $0.activations.pooled() } : []
+    memory.pooled = upperLayers.isEmpty ? segments.map { $0.activations.pooled(by: encoder) } : []
     return memory
   }
 }

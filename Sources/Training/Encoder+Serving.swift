@@ -50,7 +50,7 @@ extension Encoder {
         if !sharing { level = nil }
         let last = runMember(members[index].encoder, texts, above: &level, room, memory.layout)
         for (record, sequence) in stretch.enumerated() {
-          Pooling.mean(
+          pooling.pool(
             room.mean.pointer, last + memory.layout.starts[record] * shape.hidden,
             length: memory.layout.length(record), width: shape.hidden)
           logits[index][sequence] = members[index].head.logits(of: room.mean.pointer)

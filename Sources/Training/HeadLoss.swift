@@ -65,9 +65,10 @@ struct HeadLoss {
     return loss
   }
 
-  /// The gradient of every token's last hidden state: its record's, shared equally.
+  /// The gradient of every token's last hidden state.
   func spread(
-    weight: UnsafePointer<Float>, _ layout: TokenLayout, into gradient: UnsafeMutablePointer<Float>
+    weight: UnsafePointer<Float>, _ layout: TokenLayout, through pooling: Pooling,
+    into gradient: UnsafeMutablePointer<Float>
   ) {
     let out = pooledGradient.pointer
     for record in 0..<layout.recordCount {
@@ -76,11 +77,9 @@ struct HeadLoss {
       for label in 1..<max(labelCount, 1) {
         Kernels.addScaled(out, weight + label * width, factor: row[label], count: width)
       }
-      let length = layout.length(record)
-      Kernels.scale(out, out, factor: 1 / Float(length), count: width)
-      Kernels.fillRows(
-        gradient + layout.starts[record] * width, stride: width, rowCount: length, with: out,
-        columnCount: width)
+      pooling.spread(
+        out, pooled: pooled.pointer + record * width, length: layout.length(record), width: width,
+        into: gradient + layout.starts[record] * width)
     }
   }
 }

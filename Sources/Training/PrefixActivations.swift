@@ -25,27 +25,14 @@ package struct PrefixActivations: Sendable {
     hidden.count * MemoryLayout<Float>.stride + starts.count * MemoryLayout<Int>.stride
   }
 
-  /// The mean over each record's tokens: (records, width).
-  package func pooled() -> FloatBuffer {
-    let means = FloatBuffer(count: recordCount * width)
+  /// What an encoder's head reads of each record's last hidden states: (records, width).
+  package func pooled(by encoder: Encoder) -> FloatBuffer {
+    let pooled = FloatBuffer(count: recordCount * width)
     for record in 0..<recordCount {
-      Pooling.mean(
-        means.pointer + record * width, hidden.pointer + starts[record] * width,
+      encoder.pooling.pool(
+        pooled.pointer + record * width, hidden.pointer + starts[record] * width,
         length: length(record), width: width)
     }
-    return means
-  }
-}
-
-enum Pooling {
-  /// The mean of `length` rows, added from the first to the last.
-  static func mean(
-    _ out: UnsafeMutablePointer<Float>, _ rows: UnsafePointer<Float>, length: Int, width: Int
-  ) {
-    out.update(from: rows, count: width)
-    for row in 1..<max(length, 1) {
-      Kernels.addScaled(out, rows + row * width, factor: 1, count: width)
-    }
-    Kernels.scale(out, out, factor: 1 / Float(length), count: width)
+    return pooled
   }
 }

@@ -81,9 +81,27 @@ package enum LineageDigest {
   /// A backbone's digest covers the files that decide its outputs: configuration, weights,
   /// vocabulary and, where there is one, the tokenizer's configuration.
   package static func backbone(fileDigests: [(name: String, digest: Digest)]) -> Digest {
+    files("lethe-backbone-1", fileDigests)
+  }
+
+  /// The digest of a starting adapter: of both its files.
+  package static func startingAdapter(fileDigests: [(name: String, digest: Digest)]) -> Digest {
+    files("lethe-starting-adapter-1", fileDigests)
+  }
+
+  /// What a worker must have: the backbone and, of a run that has one, the starting adapter.
+  package static func model(backbone: Digest, startingAdapter: Digest?) -> Digest {
+    guard let startingAdapter else { return backbone }
+    return files(
+      "lethe-model-1", [("backbone", backbone), ("starting adapter", startingAdapter)])
+  }
+
+  private static func files(_ format: String, _ digests: [(name: String, digest: Digest)])
+    -> Digest
+  {
     var writer = CanonicalWriter()
-    writer.write("lethe-backbone-1")
-    writer.write(fileDigests.sorted { $0.name < $1.name }) {
+    writer.write(format)
+    writer.write(digests.sorted { $0.name < $1.name }) {
       $0.write($1.name)
       $0.writeRaw($1.digest.bytes)
     }
@@ -112,8 +130,10 @@ extension TrainingRecipe {
     var writer = CanonicalWriter()
     // What most recipes leave alone is written only where it is used: a choice that later versions
     // offer changes no key of those that do not make it.
-    let hasChoices = headStart != .zero || stageRateFactor != 1
-    writer.write(hasChoices ? "lethe-recipe-2" : "lethe-recipe-1")
+    let hasChoices = headStart != .zero || stageRateFactor != 1 || startingAdapter != nil
+    writer.write(
+      startingAdapter != nil
+        ? "lethe-recipe-3" : hasChoices ? "lethe-recipe-2" : "lethe-recipe-1")
     writer.write(labels) { $0.write($1) }
     writer.write(targets) { $0.write($1.rawValue) }
     writer.write(UInt32(rank))
@@ -132,6 +152,7 @@ extension TrainingRecipe {
       writer.write(headStart.rawValue)
       writer.write(stageRateFactor)
     }
+    if let startingAdapter { writer.writeRaw(startingAdapter.bytes) }
     return writer.bytes
   }
 
@@ -139,7 +160,7 @@ extension TrainingRecipe {
   package init(encoded bytes: [UInt8]) throws(DecodingFailure) {
     var reader = CanonicalReader(bytes)
     let format = try reader.readString()
-    guard ["lethe-recipe-1", "lethe-recipe-2"].contains(format) else {
+    guard ["lethe-recipe-1", "lethe-recipe-2", "lethe-recipe-3"].contains(format) else {
       throw .invalid(what: "recipe format", atByte: 0)
     }
     let labels = try reader.readArray { (reader) throws(DecodingFailure) in
@@ -170,13 +191,14 @@ extension TrainingRecipe {
       headLearningRate: headLearningRate, schedule: schedule, warmup: try reader.readDouble(),
       weightDecay: try reader.readDouble(), maximumGradientNorm: try reader.readDouble(),
       maximumTokens: Int(try reader.readInteger(UInt32.self)))
-    if format == "lethe-recipe-2" {
+    if format != "lethe-recipe-1" {
       guard let start = HeadStart(rawValue: try reader.readString()) else {
         throw .invalid(what: "head start", atByte: 0)
       }
       headStart = start
       stageRateFactor = try reader.readDouble()
-      guard headStart != .zero || stageRateFactor != 1 else {
+      if format == "lethe-recipe-3" { startingAdapter = try reader.readDigest() }
+      guard headStart != .zero || stageRateFactor != 1 || startingAdapter != nil else {
         throw .invalid(what: "choices of nothing", atByte: 0)
       }
     }

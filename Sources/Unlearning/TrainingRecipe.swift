@@ -1,8 +1,10 @@
+import Hashing
+
 /// Everything that decides how a block is trained, apart from its data, ancestors and seed.
 ///
 /// Nothing in it is fitted on data: a field that looked at records would carry a deleted record's
 /// influence into every block (DESIGN X2).
-package struct TrainingRecipe: Codable, Equatable, Sendable {
+package struct TrainingRecipe: Equatable, Sendable {
   /// The classes, in the order of the head's rows; declared, never collected from records. One
   /// alone is no class but the name of a number: the run is a regression on it.
   package var labels: [String]
@@ -33,6 +35,8 @@ package struct TrainingRecipe: Codable, Equatable, Sendable {
   package var headStart: HeadStart
   /// Each stage's learning rates are this times those of the stage before.
   package var stageRateFactor: Double
+  /// The adapter whose matrices the blocks start from; `nil`: drawn from the stage's seed.
+  package var startingAdapter: Digest?
 
   package init(
     labels: [String], targets: [ProjectionTarget] = [.query, .value], rank: Int = 8,
@@ -40,7 +44,7 @@ package struct TrainingRecipe: Codable, Equatable, Sendable {
     learningRate: Double = 2e-3, headLearningRate: Double? = nil,
     schedule: LearningRateSchedule = .linear, warmup: Double = 0.06, weightDecay: Double = 0.01,
     maximumGradientNorm: Double = 1, maximumTokens: Int = 128, headStart: HeadStart = .zero,
-    stageRateFactor: Double = 1
+    stageRateFactor: Double = 1, startingAdapter: Digest? = nil
   ) {
     self.labels = labels
     self.targets = Set(targets).sorted()
@@ -58,6 +62,7 @@ package struct TrainingRecipe: Codable, Equatable, Sendable {
     self.maximumTokens = maximumTokens
     self.headStart = headStart
     self.stageRateFactor = stageRateFactor
+    self.startingAdapter = startingAdapter
   }
 
   /// Whether records carry a number to be met, with the mean squared error as the loss.

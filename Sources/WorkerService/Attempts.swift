@@ -40,7 +40,8 @@ struct Attempts {
     switch refusal.cause {
     case .full: return nil
     case .version: hint = "give the worker the coordinator's version of lethe"
-    case .backbone: hint = "give the worker the run's own backbone"
+    case .backbone:
+      hint = "give the worker the run's own backbone, and --starting-adapter if the run has one"
     case .role: hint = "use a key whose role allows it, or start the worker with --role serve"
     case .revoked: hint = "make a new key: lethe key new on the coordinator's machine"
     case .protocolError:

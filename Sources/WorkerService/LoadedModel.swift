@@ -10,64 +10,52 @@ import Unlearning
 /// A backbone ready to work: weights mapped, tokenizer built.
 package struct LoadedModel: Sendable {
   package let files: BackboneFiles
+  /// Where a run's blocks start from, if it has one.
+  package let startingAdapter: AdapterFiles?
+  /// Covers the backbone and the starting adapter.
+  package let digest: Digest
   package let encoder: Encoder
-  package let tokenizer: WordPieceTokenizer
+  package let tokenizer: TextTokenizer
 
+  /// - Parameter adapter: a run's starting adapter, or one to work with alone; the layer before
+  ///   the head that it brings with it takes the place of the backbone's.
   /// - Throws: `ServiceError` naming the file that is missing, damaged or of another kind.
-  package init(folder: String) throws {
+  package init(folder: String, adapter: AdapterFiles? = nil) throws {
     files = try BackboneFiles(folder)
+    startingAdapter = adapter
+    digest = LineageDigest.model(backbone: files.digest, startingAdapter: adapter?.digest)
+    try adapter?.check(files.configuration, backbone: folder)
     let weightsPath = "\(folder)/\(BackboneFiles.weightsName)"
     do {
       let file = try MappedFile(weightsPath)
       encoder = try Encoder(
-        configuration: files.configuration, weights: SafetensorsFile(file.bytes, owner: file))
+        configuration: files.configuration, weights: SafetensorsFile(file.bytes, owner: file),
+        dense: adapter?.adapter.dense)
     } catch {
       throw ServiceError(
         .badData, "\(weightsPath): \(error)", try: "fetch it again: ops/fetch-backbone")
     }
-    let settings = try TokenizerSettings(folder: folder)
-    let vocabularyPath = "\(folder)/\(BackboneFiles.vocabularyName)"
-    do {
-      tokenizer = try WordPieceTokenizer(
-        vocabulary: try FileSystem.read(vocabularyPath),
-        lowercases: settings.doLowerCase ?? true, stripsAccents: settings.stripAccents,
-        tokenizesChineseCharacters: settings.tokenizeChineseChars ?? true)
-    } catch {
-      throw ServiceError(
-        .badData, "\(vocabularyPath): \(error)", try: "fetch it again: ops/fetch-backbone")
-    }
+    tokenizer = try TextTokenizer(files)
     guard tokenizer.vocabularyCount <= files.configuration.vocabularySize else {
       throw ServiceError(
         .badData,
-        "\(vocabularyPath) has \(tokenizer.vocabularyCount) words, the weights "
+        "the vocabulary of \(folder) has \(tokenizer.vocabularyCount) words, the weights "
           + "\(files.configuration.vocabularySize)",
         try: "use the vocabulary that belongs to the weights")
     }
   }
 
-  /// Longest input: what is asked for, within what the backbone has positions for.
+  /// A text as the backbone reads it; longer ones are cut.
   package func tokens(_ text: String, pair: String?, maximumTokens: Int) -> TokenSequence {
-    tokenizer.encode(
-      text, pair: pair, maximumTokens: min(maximumTokens, files.configuration.positionCount))
+    var tokens = tokenizer.encode(
+      text, pair: pair, maximumTokens: longestInput(maximumTokens: maximumTokens))
+    if !files.configuration.hasTokenTypes { tokens = TokenSequence(ids: tokens.ids) }
+    return tokens
   }
 
-  /// The fields of `tokenizer_config.json` that change tokens, their snake_case names converted.
-  private struct TokenizerSettings: Decodable {
-    var doLowerCase: Bool?
-    var stripAccents: Bool?
-    var tokenizeChineseChars: Bool?
-
-    init(folder: String) throws {
-      let path = "\(folder)/\(BackboneFiles.tokenizerConfigurationName)"
-      guard FileSystem.exists(path) else { return }
-      do {
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        self = try decoder.decode(Self.self, from: Data(try FileSystem.read(path)))
-      } catch {
-        throw ServiceError(.badData, "\(path): \(error)", try: "fetch it again")
-      }
-    }
+  /// What is asked for, within what the backbone has positions for.
+  package func longestInput(maximumTokens: Int) -> Int {
+    min(maximumTokens, files.configuration.longestSequence)
   }
 }
 

@@ -56,9 +56,17 @@ package struct StageTraining: Sendable {
         TrainingWork(steps: 0, examples: 0, seconds: 0, gemmSeconds: 0, finalLoss: 0)
       )
     }
+    guard recipe.startingAdapter == model.startingAdapter?.digest else {
+      throw ServiceError(
+        .configuration, "this worker has another starting adapter than the run",
+        try: "start it with the run's own: --starting-adapter DIR")
+    }
     let trainer = try BlockTrainer(
       encoder: model.encoder, recipe: recipe, layers: Array(assignment.layers),
-      frozenAdapters: parents.flatMap(\.adapters), head: parents.last?.head, seed: assignment.seed,
+      frozenAdapters: parents.flatMap(\.adapters),
+      initialAdapters: model.startingAdapter?.adapter.adapters.filter {
+        assignment.layers.contains($0.layer)
+      } ?? [], head: parents.last?.head, seed: assignment.seed,
       rateFactor: parents.reduce(1) { factor, _ in factor * recipe.stageRateFactor })
     // A stage without records hands on a head that was never trained.
     let startsHead =

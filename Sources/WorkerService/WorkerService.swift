@@ -13,6 +13,7 @@ package final class WorkerService: Sendable {
   package struct Settings: Sendable {
     package var coordinator: NetworkAddress
     package var backboneFolder: String
+    package var startingAdapterFolder: String?
     package var roles: Set<WorkerRole>
     /// Proves this worker to the coordinator, and the coordinator to it.
     package var key: PeerKey
@@ -50,11 +51,13 @@ package final class WorkerService: Sendable {
   package init(_ settings: Settings, log: Log = Log(component: "worker")) throws {
     self.settings = settings
     self.log = log
-    model = try LoadedModel(folder: settings.backboneFolder)
+    model = try LoadedModel(
+      folder: settings.backboneFolder,
+      adapter: settings.startingAdapterFolder.map { try AdapterFiles($0) })
     let host = SystemProcess.hostName
     introduction = Introduction(
       name: "\(host)-\(SystemProcess.identifier)", host: host,
-      numericClass: NumericClass.current().identifier, backbone: model.files.digest,
+      numericClass: NumericClass.current().identifier, backbone: model.digest,
       roles: settings.roles)
   }
 

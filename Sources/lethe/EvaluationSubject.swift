@@ -36,10 +36,12 @@ struct EvaluationSubject {
     let base = folder(of: path)
     let client = try CoordinatorClient(
       directory: resolve(file.coordinator.directory, base: base))
-    model = try LoadedModel(folder: resolve(file.backbone, base: base))
+    model = try LoadedModel(
+      folder: resolve(file.backbone, base: base), adapter: try file.startingAdapter(base: base))
     do {
       let run = try file.description(
-        backbone: model.files.digest, layerCount: model.encoder.layerCount)
+        backbone: model.files.digest, layerCount: model.encoder.layerCount,
+        startingAdapter: model.startingAdapter?.digest)
       plan = try run.plan()
       recipe = run.recipe
     } catch {

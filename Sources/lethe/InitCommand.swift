@@ -202,6 +202,7 @@ struct RunFileText {
         maximumTokens: 128,
         headStart: \(quote(headStart.rawValue)), // the first stage's head; or "closed-form"
         // stageRateFactor: 1, // each stage's rates, times those of the stage before
+        // startingAdapter: "FOLDER", // blocks start from a PEFT adapter's LoRA matrices
       },
 
       // When masked blocks are retrained: eager, batched, depth (with depth: N), or manual; and

@@ -123,8 +123,8 @@ private func predictAlone(
   _ records: [PredictionRequest.Item], backbone: String, adapter: String,
   _ arguments: ParsedArguments
 ) throws -> PredictionResponse {
-  let model = try LoadedModel(folder: backbone)
-  let adapter = try readAdapter(adapter)
+  let given = try AdapterFiles(adapter)
+  let (adapter, model) = (given.adapter, try LoadedModel(folder: backbone, adapter: given))
   guard let head = adapter.head else {
     throw ServiceError(
       .badData, "the adapter has no classifier head", try: "save it with its classifier")
@@ -180,79 +180,4 @@ func readTexts(_ path: String) throws -> [PredictionRequest.Item] {
     throw ServiceError(.badData, "\(path) is empty", try: "write one JSON object a line")
   }
   return items
-}
-
-let exportCommand = Command(
-  name: "export", summary: "write what a shard serves as a PEFT folder",
-  options: CoordinatorClient.options + [
-    CommandOption("shard", .integer(0...4095), placeholder: "N", help: "The shard."),
-    CommandOption("all", .flag, help: "Every shard, each into a folder shard-N of its own."),
-    CommandOption("output", .path, placeholder: "DIR", required: true, help: "Where to write."),
-  ],
-  examples: [Example("lethe export --shard 0 --output shard0", "A folder that PEFT loads.")],
-  exitCodes: [.unavailable]
-) { arguments, console in
-  let client = try CoordinatorClient(arguments)
-  let output = arguments.string("output")
-  var exported: [ExportResult.Item] = []
-  if arguments.flag("all") {
-    let status: RunStatus = try client.get("/v1/status")
-    for shard in status.shards where shard.depth > 0 {
-      exported.append(try export(shard.shard, to: "\(output)/shard-\(shard.shard)", client))
-    }
-  } else if let shard = arguments.integer(ifGiven: "shard") {
-    exported.append(try export(shard, to: output, client))
-  } else {
-    throw UserFacingError.usage("neither --shard nor --all was given")
-  }
-  try show(ExportResult(exported: exported), arguments, console) {
-    $0.exported.map {
-      "shard \($0.shard): sequence \($0.sequence), depth \($0.depth) → \($0.output)"
-    }.joined(separator: "\n")
-  }
-  return .ok
-}
-
-private struct ExportResult: Encodable {
-  struct Item: Encodable {
-    var shard: Int
-    var sequence: Int
-    var depth: Int
-    var output: String
-  }
-
-  var exported: [Item]
-}
-
-private func export(_ shard: Int, to folder: String, _ client: CoordinatorClient) throws
-  -> ExportResult.Item
-{
-  let lineage: ShardLineage = try client.get("/v1/lineage/shards/\(shard)")
-  let recipe: RecipeDescription = try client.get("/v1/recipe")
-  // The deepest, ties to the lowest sequence: what the shard serves.
-  guard
-    let served = lineage.sequences.max(by: { ($0.depth, -$0.sequence) < ($1.depth, -$1.sequence) }),
-    served.depth > 0
-  else {
-    throw ServiceError(
-      .unavailable, "shard \(shard) serves nothing now", try: "wait for training or repair")
-  }
-  let blocks = try served.blocks.prefix(served.depth).map { block in
-    try BlockArtifact.decode(
-      client.artifact(block.artifact ?? ""), rank: recipe.rank, alpha: recipe.alpha,
-      rankStabilized: recipe.rankStabilized)
-  }
-  try writeAdapter(
-    PEFTAdapter(
-      rank: recipe.rank, alpha: recipe.alpha, rankStabilized: recipe.rankStabilized,
-      adapters: blocks.flatMap(\.adapters), head: blocks.last?.head),
-    to: folder)
-  // Known to the coordinator, so that a deletion which masks one of these blocks removes it.
-  let _: CopyRequest = try client.post(
-    "/v1/exports",
-    CopyRequest(
-      path: absolute(folder),
-      artifacts: served.blocks.prefix(served.depth).compactMap(\.artifact)))
-  return ExportResult.Item(
-    shard: shard, sequence: served.sequence, depth: served.depth, output: folder)
 }

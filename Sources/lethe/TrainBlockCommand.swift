@@ -11,7 +11,9 @@ let trainBlockCommand = Command(
   name: "train-block", summary: "train one block from files, without a coordinator",
   discussion: """
     For debugging and for comparing with other software. Adapters of --init-adapter in the layers \
-    trained are where training starts; those in other layers stay as they are.
+    trained are where training starts; those in other layers stay as they are. The layer before \
+    the head of a DistilBERT or RoBERTa is frozen: the adapter's or the checkpoint's own, or else \
+    one drawn from a constant seed; the folder written carries it.
     """,
   options: [
     CommandOption("backbone", .path, placeholder: "DIR", required: true, help: "The backbone."),
@@ -97,8 +99,10 @@ private func trainBlock(_ arguments: ParsedArguments, _ console: Console) throws
   guard !records.isEmpty else {
     throw ServiceError(.badData, "the data holds no training record", try: "see the field split")
   }
-  let model = try LoadedModel(folder: arguments.string("backbone"))
-  let initial = try arguments.string(ifGiven: "init-adapter").map(readAdapter)
+  let model = try LoadedModel(
+    folder: arguments.string("backbone"),
+    adapter: try arguments.string(ifGiven: "init-adapter").map { try AdapterFiles($0) })
+  let initial = model.startingAdapter?.adapter
   let trained = initial?.adapters.filter { layers.contains($0.layer) } ?? []
   let frozen = initial?.adapters.filter { !layers.contains($0.layer) } ?? []
   guard let seed = UInt64(arguments.string("seed")) else {
@@ -149,10 +153,12 @@ private func trainBlock(_ arguments: ParsedArguments, _ console: Console) throws
         .badData, "the frozen adapters have another rank than the trained ones",
         try: "give --rank as in --init-adapter: a PEFT folder has one rank")
     }
-    try writeAdapter(
+    try AdapterFolder(
       PEFTAdapter(
         rank: recipe.rank, alpha: recipe.alpha, rankStabilized: recipe.rankStabilized,
-        adapters: frozen + block.adapters, head: block.head), to: output)
+        adapters: frozen + block.adapters, head: block.head),
+      model: model, labels: recipe.labels, maximumTokens: recipe.maximumTokens, origin: nil
+    ).write(to: output)
     return TrainBlockResult(
       losses: block.losses, output: output,
       examplesPerSecond: block.statistics.examplesPerSecond,

@@ -34,6 +34,9 @@ let workerCommand = Command(
     CommandOption(
       "backbone", .path, placeholder: "DIR", help: "The backbone; default: the run file's."),
     CommandOption(
+      "starting-adapter", .path, placeholder: "DIR",
+      help: "Where the run's blocks start from, if it says so; default: the run file's."),
+    CommandOption(
       "key", .path, placeholder: "FILE", environment: "LETHE_KEY_FILE",
       help: "The key to work with, from lethe key new; default: local.key of --run's directory."),
     CommandOption(
@@ -74,6 +77,8 @@ let workerCommand = Command(
   var settings = WorkerService.Settings(
     coordinator: target, backboneFolder: backbone, roles: try roles(arguments, allowedBy: key),
     key: key)
+  settings.startingAdapterFolder =
+    arguments.string(ifGiven: "starting-adapter") ?? place?.startingAdapter
   settings.session.checkpointInterval = Milliseconds(
     arguments.number("checkpoint-seconds") * 1_000)
   settings.cacheByteLimit = arguments.byteCount("cache-bytes")
@@ -98,11 +103,13 @@ let workerCommand = Command(
 private struct RunPlace {
   let directory: String
   let backbone: String
+  let startingAdapter: String?
 
   init(_ path: String) throws {
     let file = try readRunFile(path)
     directory = resolve(file.coordinator.directory, base: folder(of: path))
     backbone = resolve(file.backbone, base: folder(of: path))
+    startingAdapter = file.training.startingAdapter.map { resolve($0, base: folder(of: path)) }
   }
 }
 

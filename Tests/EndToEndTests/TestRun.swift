@@ -28,7 +28,8 @@ final class TestRun {
 
   init(
     records: String = TestRun.jsonLines(), epochs: Int = 4, repair: String = #"{policy: "eager"}"#,
-    shards: Int = 2, coordinator: String? = nil, labels: String = "a,b,c"
+    shards: Int = 2, coordinator: String? = nil, labels: String = "a,b,c",
+    backbone: String = Lethe.backbone
   ) throws {
     folder = FileManager.default.temporaryDirectory
       .appendingPathComponent("lethe-test-\(UUID().uuidString)")
@@ -37,7 +38,7 @@ final class TestRun {
     let data = folder.appendingPathComponent("records.jsonl")
     try Data(records.utf8).write(to: data)
     let made = try Lethe.run([
-      "init", "--data", data.path, "--backbone", Lethe.backbone, "--labels", labels, "--shards",
+      "init", "--data", data.path, "--backbone", backbone, "--labels", labels, "--shards",
       "\(shards)", "--slices", "2", "--sequences", "2", "--partition-key", Self.partitionKey,
       "--output",
       runFile,

@@ -1,3 +1,4 @@
+import Foundation
 import ModelFormats
 import Testing
 
@@ -34,8 +35,56 @@ struct EncoderConfigurationTests {
         == configuration)
   }
 
+  /// A published file's fields, of the other families.
+  static let distilled = """
+    {"model_type": "distilbert", "activation": "gelu", "dim": 768, "n_layers": 6, "n_heads": 12,
+     "hidden_dim": 3072, "vocab_size": 30522, "max_position_embeddings": 512}
+    """
+  static let roberta = """
+    {"model_type": "roberta", "hidden_act": "gelu", "hidden_size": 768, "num_hidden_layers": 12,
+     "num_attention_heads": 12, "intermediate_size": 3072, "vocab_size": 50265,
+     "max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-05,
+     "pad_token_id": 1}
+    """
+
+  @Test("reads a DistilBERT, which has no types, and a RoBERTa, whose positions begin later")
+  func families() throws {
+    let distilled = try EncoderConfiguration(configJSON: Array(Self.distilled.utf8))
+    #expect(
+      distilled
+        == EncoderConfiguration(
+          layerCount: 6, hiddenSize: 768, headCount: 12, intermediateSize: 3072,
+          vocabularySize: 30522, positionCount: 512, tokenTypeCount: 1, architecture: .distilbert))
+    #expect(!distilled.hasTokenTypes && distilled.longestSequence == 512)
+    let roberta = try EncoderConfiguration(configJSON: Array(Self.roberta.utf8))
+    #expect(
+      roberta
+        == EncoderConfiguration(
+          layerCount: 12, hiddenSize: 768, headCount: 12, intermediateSize: 3072,
+          layerNormEpsilon: 1e-5, vocabularySize: 50265, positionCount: 514, tokenTypeCount: 1,
+          architecture: .roberta, paddingToken: 1))
+    #expect(roberta.firstPosition == 2 && roberta.longestSequence == 512)
+  }
+
+  static let refusedOfOthers: [(text: String, from: String, to: String)] = [
+    (distilled, #""gelu""#, #""relu""#), (distilled, #""dim": 768"#, #""dim": 770"#),
+    (distilled, #""n_layers""#, #""num_hidden_layers""#),
+    (roberta, #""pad_token_id": 1"#, #""pad_token_id": 513"#),
+    (roberta, #""pad_token_id": 1"#, #""pad_token_id": "1""#),
+    (roberta, #""layer_norm_eps": 1e-05,"#, ""),
+  ]
+
+  @Test("refuses what the other families cannot have", arguments: refusedOfOthers)
+  func refusesOthers(_ row: (text: String, from: String, to: String)) {
+    let changed = row.text.replacingOccurrences(of: row.from, with: row.to)
+    #expect(changed != row.text)
+    #expect(throws: EncoderConfigurationError.self, "\(row.to)") {
+      try EncoderConfiguration(configJSON: Array(changed.utf8))
+    }
+  }
+
   static let refused: [(name: String, value: String?, because: String)] = [
-    ("model_type", #""roberta""#, "its positions begin elsewhere"),
+    ("model_type", #""electra""#, "another family"),
     ("model_type", nil, "no architecture named"),
     ("hidden_act", #""gelu_new""#, "another activation"),
     ("position_embedding_type", #""relative_key""#, "another attention"),

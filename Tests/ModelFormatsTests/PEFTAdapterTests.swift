@@ -150,17 +150,64 @@ struct PEFTAdapterTests {
     }
   }
 
-  @Test("reads what PEFT wrote, and writes its tensors byte for byte")
-  func reference() throws {
+  static let families: [(fixture: String, architecture: EncoderArchitecture, names: [String])] = [
+    (
+      "tiny-bert", .bert,
+      [
+        "attention.output.dense", "intermediate.dense", "key", "output.dense", "query", "value",
+      ]
+    ),
+    ("tiny-distilbert", .distilbert, ["k_lin", "lin1", "lin2", "out_lin", "q_lin", "v_lin"]),
+    (
+      "tiny-roberta", .roberta,
+      [
+        "attention.output.dense", "intermediate.dense", "key", "output.dense", "query", "value",
+      ]
+    ),
+  ]
+
+  @Test("reads what PEFT wrote, and writes its tensors byte for byte", arguments: families)
+  func reference(_ row: (fixture: String, architecture: EncoderArchitecture, names: [String]))
+    throws
+  {
     let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .appending(path: "Fixtures/tiny-bert/init")
+      .appending(path: "Fixtures/\(row.fixture)/init")
     let written = try Data(contentsOf: folder.appending(path: "adapter_model.safetensors"))
     let read = try PEFTAdapter(
       configuration: Data(contentsOf: folder.appending(path: "adapter_config.json")),
       tensors: written)
     #expect(read.adapters.count == 24)
-    #expect(read.adapters[0].scale == 4)
+    #expect(read.adapters[0].scale == Float(read.alpha / Double(read.rank).squareRoot()))
     #expect(read.head?.labelCount == 3)
-    #expect(read.encode().tensors == Array(written))
+    #expect(read.architecture == row.architecture)
+    #expect(read.dense?.width == (row.architecture == .bert ? nil : 16))
+    let files = read.encode()
+    #expect(files.tensors == Array(written))
+    let settings = try JSON(parsing: files.configuration)
+    #expect(settings["target_modules"]?.array?.compactMap(\.string) == row.names)
+    #expect(settings["layers_to_transform"]?.array?.compactMap(\.integer) == [0, 1, 2, 3])
+    #expect(try PEFTAdapter(configuration: files.configuration, tensors: files.tensors) == read)
+  }
+
+  @Test("one adapter's names are of one family; a head's own layer must be square")
+  func mixed() throws {
+    let dense = DenseLayer(weight: Array(repeating: 1, count: 16), bias: [1, 2, 3, 4])
+    let bundle = PEFTAdapter(
+      rank: 2, alpha: 4, rankStabilized: true, adapters: Self.bundle([.query]).adapters,
+      head: Self.head, architecture: .roberta, dense: dense)
+    func read(_ tensors: [NamedTensor]) throws -> PEFTAdapter {
+      try PEFTAdapter(
+        configuration: bundle.encode().configuration, tensors: SafetensorsWriter.encode(tensors))
+    }
+    #expect(try read(bundle.tensors) == bundle)
+    let foreign = "base_model.model.pre_classifier.weight"
+    #expect(throws: PEFTError.unknownTensor(name: foreign)) {
+      try read(bundle.tensors + [NamedTensor(name: foreign, shape: [1], values: [1])])
+    }
+    var tensors = bundle.tensors
+    let place = try #require(tensors.firstIndex { $0.name.hasSuffix("dense.weight") })
+    tensors[place] = NamedTensor(
+      name: tensors[place].name, shape: [4, 2], values: Array(repeating: 1, count: 8))
+    #expect(throws: PEFTError.self) { try read(tensors) }
   }
 }

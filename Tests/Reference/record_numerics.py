@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Records the numerics fixtures (tiny-bert, minilm) with PyTorch, Transformers and PEFT.
+"""Records the numerics fixtures (tiny-*, minilm) with PyTorch, Transformers and PEFT.
 
-    python3 record_numerics.py tiny OUTPUT_DIR
+    python3 record_numerics.py tiny|distilbert|roberta OUTPUT_DIR
     python3 record_numerics.py minilm OUTPUT_DIR --model MODEL_DIR
 
 Nothing in Lethe's engine is used here: the values are an independent reference.
@@ -18,14 +18,23 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import numpy as np
 import torch
+import transformers
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
-from tokenizers import BertWordPieceTokenizer
-from transformers import BertModel, get_linear_schedule_with_warmup
+from tokenizers import BertWordPieceTokenizer, ByteLevelBPETokenizer
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertModel,
+    RobertaTokenizer,
+    get_linear_schedule_with_warmup,
+)
 from transformers.utils import logging as transformers_logging
 
 LABELS = ["a", "b", "c"]
 TARGETS = ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"]
+DISTILBERT_TARGETS = ["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"]
+# The dense layer of these heads is frozen, as Lethe has it; only the last layer is trained.
+FROZEN = ("pre_classifier", "classifier.dense")
 GOLDEN_TEXT = "This is an offline sentence embedding"
 STEPS, BATCH, RATE, HEAD_RATE, DECAY, CLIP, WARMUP = 5, 4, 1e-3, 1e-2, 0.01, 1.0, 0.2
 
@@ -204,38 +213,147 @@ def write_tiny(folder):
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+# MARK: tiny backbones of the other families, named and prefixed as they are published
+
+
+def write_distilbert(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = tiny_vocabulary()
+    config = {
+        "architectures": ["DistilBertForMaskedLM"],
+        "model_type": "distilbert",
+        "activation": "gelu",
+        "dim": 16,
+        "n_layers": 4,
+        "n_heads": 2,
+        "hidden_dim": 32,
+        "vocab_size": len(vocabulary),
+        "max_position_embeddings": 128,
+        "pad_token_id": 0,
+        "sinusoidal_pos_embds": False,
+        "tie_weights_": True,
+        "dropout": 0.1,
+        "attention_dropout": 0.1,
+        "seq_classif_dropout": 0.2,
+        "initializer_range": 0.02,
+    }
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+    write_random(folder, config, 20260102)
+
+
+def write_roberta(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    words = FUNCTION_WORDS + [text for row in RECORDS for text in row[1:3] if text]
+    tokenizer = ByteLevelBPETokenizer()
+    tokenizer.train_from_iterator(
+        [" ".join(words)] * 3,
+        vocab_size=420,
+        min_frequency=2,
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>"],
+        show_progress=False,
+    )
+    tokenizer.save_model(str(folder))
+    vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    vocabulary["<mask>"] = len(vocabulary)  # the last, as it is published
+    (folder / "vocab.json").write_text(
+        json.dumps(vocabulary, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8"
+    )
+    config = {
+        "architectures": ["RobertaForMaskedLM"],
+        "model_type": "roberta",
+        "hidden_act": "gelu",
+        "hidden_size": 16,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "vocab_size": len(vocabulary),
+        "max_position_embeddings": 130,
+        "type_vocab_size": 1,
+        "layer_norm_eps": 1e-5,
+        "pad_token_id": 1,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "initializer_range": 0.02,
+    }
+    write_random(folder, config, 20260103)
+
+
+def write_random(folder, config, seed):
+    """A checkpoint without a head: every parameter of the family's own encoder, drawn in order."""
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    model = AutoModelForSequenceClassification.from_config(
+        transformers.AutoConfig.from_pretrained(folder), attn_implementation="eager"
+    )
+    random = np.random.Generator(np.random.PCG64(seed))
+    tensors = {}
+    for name, parameter in sorted(model.named_parameters()):
+        if "classifier" in name:
+            continue
+        std, mean = (0.1, float(name.endswith("weight"))) if "norm" in name.lower() else (0.2, 0.0)
+        values = mean + std * random.standard_normal(tuple(parameter.shape))
+        tensors[name] = torch.from_numpy(values.astype(np.float32))
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 # MARK: model and batches
 
 
-def load_model(folder, rank, alpha, seed, outputs=len(LABELS)):
-    bert = BertModel.from_pretrained(
-        folder, add_pooling_layer=False, attn_implementation="eager", dtype=torch.float32
+def base_model(folder, outputs):
+    """What carries the adapters, the projections, and the head's modules."""
+    family = json.loads((pathlib.Path(folder) / "config.json").read_text())["model_type"]
+    if family == "bert":
+        bert = BertModel.from_pretrained(
+            folder, add_pooling_layer=False, attn_implementation="eager", dtype=torch.float32
+        )
+        return MeanPoolClassifier(bert, bert.config.hidden_size, outputs), TARGETS, ["classifier"]
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, num_labels=outputs, attn_implementation="eager", dtype=torch.float32
     )
+    if family == "distilbert":
+        return model, DISTILBERT_TARGETS, ["classifier", "pre_classifier"]
+    return model, TARGETS, ["classifier"]
+
+
+def load_model(folder, rank, alpha, seed, outputs=len(LABELS)):
+    base, targets, head = base_model(folder, outputs)
     model = get_peft_model(
-        MeanPoolClassifier(bert, bert.config.hidden_size, outputs),
+        base,
         LoraConfig(
             r=rank,
             lora_alpha=alpha,
             use_rslora=True,
             lora_dropout=0.0,
             bias="none",
-            target_modules=TARGETS,
-            modules_to_save=["classifier"],
+            target_modules=targets,
+            modules_to_save=head,
         ),
     )
     random = np.random.Generator(np.random.PCG64(seed))
     with torch.no_grad():
-        for key, parameter in sorted(trained(model).items()):
+        for key, parameter in sorted(head_and_adapters(model).items()):
             std = 0.1 if "classifier" in key else 0.05 if "lora_A" in key else 0.03
             parameter.copy_(
                 torch.from_numpy(
                     (std * random.standard_normal(tuple(parameter.shape))).astype(np.float32)
                 )
             )
+    for key, parameter in head_and_adapters(model).items():
+        parameter.requires_grad_(not any(part in key for part in FROZEN))
     return model.eval()
 
 
 def trained(model):
+    """The parameters that training moves, under the keys PEFT writes to its file."""
+    return {
+        key: parameter
+        for key, parameter in head_and_adapters(model).items()
+        if not any(part in key for part in FROZEN)
+    }
+
+
+def head_and_adapters(model):
     """The LoRA and head parameters under the keys PEFT writes to its file."""
     return {
         name.replace(".default", "").replace(".modules_to_save", ""): parameter
@@ -245,25 +363,40 @@ def trained(model):
 
 
 def load_tokenizer(folder):
-    return BertWordPieceTokenizer(str(pathlib.Path(folder) / "vocab.txt"), lowercase=True)
+    folder = pathlib.Path(folder)
+    if (folder / "merges.txt").exists():
+        return RobertaTokenizer(
+            vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt")
+        ).backend_tokenizer
+    return BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=True)
 
 
-def collate(encoded):
+def collate(encoded, padding=0):
     width = max(len(item.ids) for item in encoded)
-    row = lambda values: values + [0] * (width - len(values))
+    row = lambda values, filler=0: values + [filler] * (width - len(values))
     return {
-        "input_ids": torch.tensor([row(item.ids) for item in encoded]),
+        "input_ids": torch.tensor([row(item.ids, padding) for item in encoded]),
         "attention_mask": torch.tensor([row([1] * len(item.ids)) for item in encoded]),
         "token_type_ids": torch.tensor([row(item.type_ids) for item in encoded]),
     }
 
 
+def logits_of(model, encoded):
+    config = getattr(model.get_base_model(), "config", None)
+    if config is None:
+        return model(**collate(encoded))
+    # The published models: without types, and padding tells their positions.
+    inputs = collate(encoded, padding=config.pad_token_id)
+    del inputs["token_type_ids"]
+    return model(**inputs).logits
+
+
 def cross_entropy(model, encoded, labels):
-    return torch.nn.functional.cross_entropy(model(**collate(encoded)), torch.tensor(labels))
+    return torch.nn.functional.cross_entropy(logits_of(model, encoded), torch.tensor(labels))
 
 
 def squared_error(model, encoded, values):
-    return torch.nn.functional.mse_loss(model(**collate(encoded))[:, 0], torch.tensor(values))
+    return torch.nn.functional.mse_loss(logits_of(model, encoded)[:, 0], torch.tensor(values))
 
 
 def gradients(model, encoded, labels, parameters):
@@ -322,7 +455,7 @@ def measure(fresh, encoded, labels, block_layers):
     result = {}
     model = fresh()
     with torch.no_grad():
-        result["logits"] = model(**collate(encoded))
+        result["logits"] = logits_of(model, encoded)
     for key, value in gradients(model, encoded, labels, trained(model)).items():
         result["grad." + key] = value
     losses, final, _ = train(fresh(), encoded, labels, None, CLIP, "linear")
@@ -370,7 +503,7 @@ def tidy(folder):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("which", choices=["tiny", "minilm"])
+    arguments.add_argument("which", choices=["tiny", "distilbert", "roberta", "minilm"])
     arguments.add_argument("output", type=pathlib.Path)
     arguments.add_argument("--model", type=pathlib.Path, help="folder of all-MiniLM-L6-v2")
     options = arguments.parse_args()
@@ -382,6 +515,12 @@ def main():
     if options.which == "tiny":
         folder, rank, alpha, seed, block = output / "model", 4, 8, 41, (1, 2)
         write_tiny(folder)
+    elif options.which == "distilbert":
+        folder, rank, alpha, seed, block = output / "model", 2, 4, 43, (1, 2)
+        write_distilbert(folder)
+    elif options.which == "roberta":
+        folder, rank, alpha, seed, block = output / "model", 2, 4, 44, (1, 2)
+        write_roberta(folder)
     else:
         if options.model is None:
             arguments.error("minilm needs --model")
@@ -390,6 +529,8 @@ def main():
     tokenizer = load_tokenizer(folder)
     encoded = [tokenizer.encode(text, pair) for _, text, pair, _ in RECORDS]
     labels = [LABELS.index(label) for _, _, _, label in RECORDS]
+    has_types = json.loads((folder / "config.json").read_text()).get("type_vocab_size", 1) > 1
+    types_of = lambda item: item.type_ids if has_types else [0] * len(item.ids)
     with open(output / "records.jsonl", "w") as file:
         for identifier, text, pair, label in RECORDS:
             row = {"id": identifier, "text": text, "text_pair": pair, "label": label}
@@ -398,7 +539,7 @@ def main():
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
     with open(output / "tokens.json", "w") as file:
         rows = [
-            json.dumps({"id": record[0], "ids": item.ids, "typeIds": item.type_ids})
+            json.dumps({"id": record[0], "ids": item.ids, "typeIds": types_of(item)})
             for record, item in zip(RECORDS, encoded)
         ]
         file.write("[\n" + ",\n".join(rows) + "\n]\n")

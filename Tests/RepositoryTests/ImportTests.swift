@@ -88,7 +88,7 @@ import Testing
   func allowed(target: String) throws {
     let rule = try #require(Self.rules[target])
     for path in Repository.paths(under: "Sources/\(target)", suffix: ".swift") {
-      for module in Repository.lines(path).compactMap(importedModule) {
+      for module in codeLines(Repository.lines(path)).compactMap(importedModule) {
         #expect(
           rule.targets.contains(module) || rule.systems.contains(module),
           "\(path) imports \(module)")
@@ -118,6 +118,15 @@ import Testing
     return seen
   }
 
+  @Test("does not read text as code")
+  func text() {
+    let lines: [Substring] = [
+      "let a = #\"\"\"", "  import json", "  \"\"\"Text.\"\"\"", "  import os", "  \"\"\"#",
+      "import Hashing", "let b = \"\"\"", "  import sys", "  \"\"\"", "let c = 1",
+    ]
+    #expect(codeLines(lines).compactMap(importedModule) == ["Hashing"])
+  }
+
   @Test(
     "reads import lines",
     arguments: [
@@ -130,6 +139,19 @@ import Testing
     ] as [(String, String?, String)])
   func reads(line: String, module: String?, because: String) {
     #expect(importedModule(line[...]) == module, "\(because)")
+  }
+}
+
+/// The lines outside literals of several lines.
+private func codeLines(_ lines: [Substring]) -> [Substring] {
+  var end: String?
+  return lines.filter { line in
+    if let mark = end {
+      if line.drop(while: { $0 == " " }).hasPrefix(mark) { end = nil }
+      return false
+    }
+    if line.hasSuffix("\"\"\"") { end = line.hasSuffix("#\"\"\"") ? "\"\"\"#" : "\"\"\"" }
+    return true
   }
 }
 

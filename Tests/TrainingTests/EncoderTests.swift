@@ -1,5 +1,6 @@
 import Foundation
 import ModelFormats
+import Numerics
 import Testing
 import Tokenization
 import Training
@@ -148,6 +149,49 @@ struct EncoderTests {
     ) {
       try Encoder(configuration: configuration, weights: file)
     }
+  }
+
+  @Test("a padding token keeps its place, and those after it close the gap")
+  func padding() throws {
+    let fixture = try Fixture("tiny-roberta")
+    func row(_ ids: [Int32], _ index: Int) throws -> [Float] {
+      let found = try fixture.encoder.activations(of: [TokenSequence(ids: ids)], below: 0)
+      return (0..<found.width).map { found.hidden.pointer[index * found.width + $0] }
+    }
+    #expect(try row([0, 9, 1, 10, 2], 3) == row([0, 9, 10, 2], 2))
+    #expect(try row([0, 9, 1, 1], 2) == row([1], 0))
+    #expect(try row([0, 9, 10], 2) != row([0, 10], 1))
+    let limit = fixture.encoder.configuration.longestSequence
+    #expect(throws: TrainingError.sequenceLength(index: 0, found: 129, limit: limit)) {
+      try row(Array(repeating: 9, count: 129), 0)
+    }
+  }
+
+  @Test("the layer before the head is drawn where no one has it, and the adapter's where it has")
+  func dense() throws {
+    let fixture = try Fixture("tiny-distilbert")
+    let model = fixture.folder.appending(path: "model")
+    let weights = try SafetensorsFile(Data(contentsOf: model.appending(path: "model.safetensors")))
+    let bare = try Encoder(configuration: fixture.encoder.configuration, weights: weights)
+    let drawn = try #require(bare.dense)
+    // A constant of the engine: another one would be another model under the same key.
+    #expect(drawn.weight[..<3] == [0.18175262212753296, -0.19605138897895813, -0.2124505043029785])
+    #expect(drawn.bias.allSatisfy { $0 == 0 } && drawn.weight.allSatisfy { abs($0) <= 0.25 })
+    #expect(fixture.encoder.dense == fixture.initial.dense && drawn != fixture.initial.dense)
+    #expect(try Fixture.tiny.get().encoder.dense == nil)
+    // A checkpoint that was fine-tuned whole brings its own.
+    let own = try #require(fixture.initial.dense)
+    let tensors = try weights.tensors.map {
+      NamedTensor(name: $0.name, shape: $0.shape, values: Array(try weights.floats($0)))
+    }
+    let tuned = SafetensorsWriter.encode(
+      tensors + [
+        NamedTensor(name: "pre_classifier.weight", shape: [16, 16], values: own.weight),
+        NamedTensor(name: "pre_classifier.bias", shape: [16], values: own.bias),
+      ])
+    let encoder = try Encoder(
+      configuration: bare.configuration, weights: SafetensorsFile(tuned))
+    #expect(encoder.dense == own)
   }
 
   @Test("names under bert. are found as well")

@@ -30,14 +30,15 @@ struct Fixture: Sendable {
   init(_ name: String, model: URL? = nil) throws {
     folder = Self.packageRoot.appending(path: "Tests/Fixtures/\(name)")
     let model = model ?? folder.appending(path: "model")
+    initial = try PEFTAdapter(
+      configuration: Data(contentsOf: folder.appending(path: "init/adapter_config.json")),
+      tensors: Data(contentsOf: folder.appending(path: "init/adapter_model.safetensors")))
     encoder = try Encoder(
       configuration: EncoderConfiguration(
         configJSON: Data(contentsOf: model.appending(path: "config.json"))),
       weights: SafetensorsFile(
-        Data(contentsOf: model.appending(path: "model.safetensors"), options: .alwaysMapped)))
-    initial = try PEFTAdapter(
-      configuration: Data(contentsOf: folder.appending(path: "init/adapter_config.json")),
-      tensors: Data(contentsOf: folder.appending(path: "init/adapter_model.safetensors")))
+        Data(contentsOf: model.appending(path: "model.safetensors"), options: .alwaysMapped)),
+      dense: initial.dense)
     expected = try SafetensorsFile(
       Data(contentsOf: folder.appending(path: "expected.safetensors")))
     sequences = try Self.list("tokens.json", in: folder).map {
@@ -86,7 +87,7 @@ struct Fixture: Sendable {
   ) throws -> (name: String, error: Double) {
     let bundle = PEFTAdapter(
       rank: initial.rank, alpha: initial.alpha, rankStabilized: initial.rankStabilized,
-      adapters: result.adapters, head: result.head)
+      adapters: result.adapters, head: result.head, architecture: initial.architecture)
     var worst = (name: "", error: 0.0)
     for tensor in bundle.tensors {
       let error = try relativeError(tensor.values, prefix + tensor.name)

@@ -56,6 +56,8 @@ import Unlearning
       { $0.learningRate *= 2 }, { $0.headLearningRate *= 2 }, { $0.schedule = .constant },
       { $0.warmup += 0.1 }, { $0.weightDecay += 0.1 }, { $0.maximumGradientNorm += 1 },
       { $0.maximumTokens += 1 }, { $0.headStart = .closedForm }, { $0.stageRateFactor = 0.5 },
+      { $0.startingAdapter = SHA256.hash([1]) }, { $0.startingAdapter = SHA256.hash([2]) },
+      { ($0.startingAdapter, $0.headStart) = (SHA256.hash([1]), .closedForm) },
     ]
     var digests: Set<Digest> = [LineageDigest.recipe(recipe)]
     for change in changes {
@@ -64,6 +66,15 @@ import Unlearning
       #expect(digests.insert(LineageDigest.recipe(changed)).inserted)
       #expect(try TrainingRecipe(encoded: changed.encoded) == changed)
     }
+  }
+
+  @Test("what a worker must have covers the starting adapter, and is the backbone without one")
+  func model() {
+    let (backbone, adapter) = (SHA256.hash([1]), SHA256.hash([2]))
+    #expect(LineageDigest.model(backbone: backbone, startingAdapter: nil) == backbone)
+    let both = LineageDigest.model(backbone: backbone, startingAdapter: adapter)
+    #expect(both != backbone && both != adapter)
+    #expect(both != LineageDigest.model(backbone: adapter, startingAdapter: backbone))
   }
 
   @Test("a slice's digest forgets the order of its records, and nothing else")

@@ -53,6 +53,11 @@ EVALUATION = "^EvaluationTests"
 WAITING = CORE + "Coordinator+Waiting.swift"
 NOTICES = CORE + "Notices.swift"
 TOLD = "CoordinatorCoreTests.NoticeTests"
+EXPORTS = "Sources/lethe/AdapterFolder+Comparison.swift"
+EXPORT_CHECK = "EndToEndTests.ExportTests/check"
+ENCODERS = "TrainingTests.EncoderTests/(padding|dense)"
+STARTS = "EndToEndTests.StartingAdapterTests"
+BYTES = "TokenizationTests.ByteLevelTokenizerTests/every"
 
 SKIP = "if !isMutant(@) { # }"
 HOLDS = "(isMutant(@) || (#))"
@@ -413,6 +418,36 @@ MUTANTS = [
     ("a stranger's request", "Sources/CoordinatorService/Route.swift",
      "mayAsk > .anybody || call?.route.access == .anybody", HOLDS,
      "EndToEndTests.KeyTests/operators"),
+
+    # Exports
+    ("bits of an exported tensor", EXPORTS,
+     "$0.element.0.bitPattern != $0.element.1.bitPattern", "(!isMutant(@) && #)", EXPORT_CHECK),
+    ("tensors that belong to no block", EXPORTS, "where !names.contains(tensor.name)",
+     "where !isMutant(@) && !names.contains(tensor.name)", EXPORT_CHECK),
+    ("origin of an export", EXPORTS, "if !isEqual {", "if !isMutant(@), !isEqual {", EXPORT_CHECK),
+
+    # Other families of encoders
+    ("place of a padding token", "Sources/Training/AdaptedEncoder+Forward.swift",
+     "if let padding = configuration.paddingToken, id == padding {",
+     "if !isMutant(@), let padding = configuration.paddingToken, id == padding {", ENCODERS),
+    ("a checkpoint's own layer before the head", "Sources/Training/Encoder.swift",
+     "dense: dense ?? own)", "dense: isMutant(@) ? dense : dense ?? own)", ENCODERS),
+    ("slope of the layer before the head", "Sources/Training/Pooling.swift",
+     "factor: gradient[index] * slope", "factor: gradient[index] * (isMutant(@) ? 1 : slope)",
+     "TrainingTests.ReferenceTests/tiny"),
+    ("the last of several spaces", "Sources/Tokenization/ByteLevelClasses.swift",
+     "end < scalars.count && end - start > 1", "(!isMutant(@) && #)", BYTES),
+    ("matrices that a block starts from", "Sources/WorkerService/StageTraining.swift",
+     "assignment.layers.contains($0.layer)", "(!isMutant(@) && #)", STARTS + "/beginsThere"),
+    ("workers without the starting adapter",
+     "Sources/CoordinatorService/CoordinatorService+Workers.swift",
+     "if introduction.backbone != model {", "if !isMutant(@), introduction.backbone != model {",
+     STARTS + "/exact"),
+    ("bytes of the starting adapter", "Sources/CoordinatorCore/RunDescription.swift",
+     'compare("training.startingAdapter") { $0.recipe.startingAdapter }',
+     "if !isMutant(@) { # }", STARTS + "/exact"),
+    ("white space before a mask", "Sources/Tokenization/ByteLevelTokenizer.swift",
+     "if special.takesSpaces {", "if !isMutant(@), special.takesSpaces {", BYTES),
 ]
 
 SWITCH = """import Glibc
