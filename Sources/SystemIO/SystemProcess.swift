@@ -18,6 +18,18 @@ package enum SystemProcess {
     signal(SIGPIPE, SIG_IGN)
   }
 
+  /// Lets SIGTERM and SIGINT through, whatever mask the process was started with: whoever started it
+  /// must be able to end it.
+  ///
+  /// - Precondition: no thread but this one has started; threads inherit the mask.
+  package static func admitTermination() {
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    sigaddset(&signals, SIGTERM)
+    sigaddset(&signals, SIGINT)
+    sigprocmask(SIG_UNBLOCK, &signals, nil)
+  }
+
   /// Writes a line to standard error in one call, so that lines of threads do not mix.
   package static func writeError(_ line: String) {
     let bytes = Array((line + "\n").utf8)

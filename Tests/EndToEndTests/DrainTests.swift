@@ -58,4 +58,20 @@ import Testing
     let output = try Lethe.run(["worker", "--run", run.runFile])
     #expect(output.status == 78 && output.errors.contains("chmod 600"))
   }
+
+  @Test(
+    "ends at SIGTERM, also where whoever started it had blocked it", arguments: ["worker", "up"])
+  func blockedSignal(verb: String) throws {
+    let run = try TestRun()
+    if verb == "worker" { try run.startCoordinator() }
+    let process = try Lethe.start(
+      [verb, "--run", run.runFile], under: ["env", "--block-signal=TERM"],
+      log: run.folder.appendingPathComponent("log"))
+    defer { if process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) } }
+    let deadline = Date(timeIntervalSinceNow: Double(Sanitizer.patience(seconds: 30)))
+    while Date() < deadline, (try? run.status().workers.isEmpty) ?? true { usleep(20_000) }
+    process.terminate()
+    while Date() < deadline, process.isRunning { usleep(20_000) }
+    #expect(!process.isRunning)
+  }
 }
