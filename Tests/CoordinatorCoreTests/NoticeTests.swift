@@ -150,8 +150,9 @@ import Unlearning
     let cursor = informed(bench)
     bench.effects = []
     delete(&bench, Bench.tag(0, 0, 0))
-    bench.wallSetBack = 500_000
+    bench.time += 1_000
     purge(&bench)
+    bench.wallSetBack = 500_000
     bench.handle(.trainingRequested)
     bench.handle(.workRequested(WorkerID(1)))
     while bench.finishLeases() > 0 {}

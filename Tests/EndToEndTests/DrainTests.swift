@@ -69,7 +69,9 @@ import Testing
       log: run.folder.appendingPathComponent("log"))
     defer { if process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) } }
     let deadline = Date(timeIntervalSinceNow: Double(Sanitizer.patience(seconds: 30)))
-    while Date() < deadline, (try? run.status().workers.isEmpty) ?? true { usleep(20_000) }
+    let endpoint = run.folder.appendingPathComponent("data/endpoint.json").path
+    while Date() < deadline, !FileManager.default.fileExists(atPath: endpoint) { usleep(20_000) }
+    while Date() < deadline, try run.status().workers.isEmpty { usleep(20_000) }
     process.terminate()
     while Date() < deadline, process.isRunning { usleep(20_000) }
     #expect(!process.isRunning)

@@ -521,7 +521,8 @@ def test(program, tree, number, filters):
     skipped = re.search(r"Test .* skipped", done.stdout) is not None
     ran = re.search(r"Test run with [1-9]\d* test", done.stdout) is not None and not skipped
     if done.returncode != 0 and not failed:
-        failed = ["(ended the test process)"] if ran or "signal" in done.stdout else []
+        # A signal's number is negative.
+        failed = ["(ended the test process)"] if ran or done.returncode < 0 else []
     return failed, ran, done.stdout
 
 
