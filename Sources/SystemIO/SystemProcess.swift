@@ -18,8 +18,8 @@ package enum SystemProcess {
     signal(SIGPIPE, SIG_IGN)
   }
 
-  /// Lets SIGTERM and SIGINT through, whatever mask the process was started with: whoever started it
-  /// must be able to end it.
+  /// Lets SIGTERM and SIGINT through, whatever mask the process was started with: whoever started
+  /// it must be able to end it.
   ///
   /// - Precondition: no thread but this one has started; threads inherit the mask.
   package static func admitTermination() {

@@ -551,11 +551,10 @@ def main():
         place = subprocess.run(["swift", "build", "--show-bin-path", *options], cwd=tree, text=True,
                                check=True, stdout=subprocess.PIPE).stdout.strip()
         program = os.path.join(place, "lethePackageTests.xctest")
-        failed, ran, output = test(program, tree, 0, filters)
-        if failed or not ran:
-            sys.exit(f"{output}\nmutants: error: without a fault the tests must run and pass")
         rows, survivors, began = [("", "REMOVED", "FILE", "", "FAILED")], 0, time.time()
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        # More than cores: most tests wait for processes, disks and clocks of their own.
+        with ThreadPoolExecutor(2 * os.cpu_count()) as pool:
+            sound = pool.submit(test, program, tree, 0, filters)
             found = pool.map(
                 lambda number: test(program, tree, number, [MUTANTS[number - 1][4]])[0], chosen)
             for number, failed in zip(chosen, found):
@@ -564,6 +563,9 @@ def main():
                 rows.append((str(number), what, path.removeprefix("Sources/"),
                              "killed" if failed else "SURVIVED", ", ".join(failed)))
                 print(f"mutants: {number} {rows[-1][3]}", file=sys.stderr, flush=True)
+        failed, ran, output = sound.result()
+        if failed or not ran:
+            sys.exit(f"{output}\nmutants: error: without a fault the tests must run and pass")
         table(rows)
         print(f"{len(rows) - 1 - survivors} of {len(rows) - 1} seeded faults are found;"
               f" {time.time() - began:.0f} s")
