@@ -161,7 +161,8 @@ extension RunFile {
       "# Run file", "",
       "JSON5: comments, trailing commas and bare names are welcome. `lethe init` writes one with",
       "comments. After the first start only `coordinator` and `webhooks` may change: all else",
-      "shapes blocks, and a changed run is a new run. An unknown key is refused. Made by `lethe manual`.",
+      "shapes blocks, and a changed run is a new run. An unknown key is refused.", "",
+      "Made by `lethe manual`.",
     ]
     for section in sections {
       lines += ["", section.isEmpty ? "## The file" : "## `\(section)`", ""]
