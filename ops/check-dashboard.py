@@ -101,7 +101,7 @@ def delete(page, run):
     press(page, "#plan")
     page.until("!document.getElementById('confirm').disabled", "the plan")
     words = text_of(page, "plan-result")
-    need("1 records would go" in words and HOSTILE in words, f"the plan says: {words}")
+    need("1 record would go" in words and HOSTILE in words, f"the plan says: {words}")
     press(page, "#confirm")
     page.until("document.getElementById('plan-result').innerText.includes('Acknowledged')",
                "the acknowledgement")
