@@ -78,12 +78,10 @@ class Target:
         return socket.create_connection(("127.0.0.1", self.port), timeout)
 
     def resident(self, field="VmRSS"):
-        text = Path(f"/proc/{self.run.coordinator.pid}/status").read_text()
-        line = next(line for line in text.splitlines() if line.startswith(field + ":"))
-        return int(line.split()[1]) * 1024
+        return self.run.resident(field)
 
     def descriptors(self):
-        return len(os.listdir(f"/proc/{self.run.coordinator.pid}/fd"))
+        return self.run.descriptors()
 
     def is_alive(self):
         return self.run.coordinator.poll() is None

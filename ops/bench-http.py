@@ -98,12 +98,6 @@ async def crowd(run, ids, key, options, figures):
     figures.failures += [repr(one) for one in results if one is not None]
 
 
-def resident(run):
-    for line in Path(f"/proc/{run.coordinator.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) << 10
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--clients", type=int, default=200)
@@ -126,10 +120,10 @@ def main():
             must("train", "--run", run.run_file)
             time.sleep(20)
             key = run.ask("GET", "/v1/blocks")[1]["blocks"][0]["key"]
-            before, memory = run.status(), resident(run)
+            before, memory = run.status(), run.resident()
             figures = Figures()
             asyncio.run(crowd(run, ids, key, options, figures))
-            after, grown = run.status(), resident(run) - memory
+            after, grown = run.status(), run.resident() - memory
         finally:
             run.stop()
     reads = [value for kind, values in figures.seconds.items() if kind != "delete"

@@ -10,10 +10,8 @@ usage: ops/check-http.py
               idempotency keys, events, and the ends of slow and silent peers
 """
 import json
-import os
 import re
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -86,15 +84,6 @@ def request(path, method="GET", headers="", body=b"", version="1.1"):
             f"Authorization: Bearer {{token}}\r\n{length}{headers}\r\n").encode() + body
 
 
-def resident(run):
-    status = Path(f"/proc/{run.coordinator.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) << 10
-
-
-def descriptors(run):
-    return len(os.listdir(f"/proc/{run.coordinator.pid}/fd"))
-
-
 def octets(parts):
     """A vector's request: texts of Latin-1, and texts to be repeated."""
     return b"".join(
@@ -131,7 +120,7 @@ def malformed(run):
     cases = json.loads(VECTORS.read_text())
     for case in cases[::10]:
         send_case(run, case, 1 << 20)
-    memory, open_before = resident(run), descriptors(run)
+    memory, open_before = run.resident(), run.descriptors()
     for _ in range(3):
         for case in cases:
             send_case(run, case, 1 << 20)
@@ -141,9 +130,9 @@ def malformed(run):
             send_case(run, case, 1)
         send_case(run, case, 1_000)
     time.sleep(0.5)
-    grown = resident(run) - memory
+    grown = run.resident() - memory
     need(grown < GROWTH_LIMIT, f"memory grew by {grown >> 20} MiB")
-    need(descriptors(run) <= open_before, "descriptors stayed open")
+    need(run.descriptors() <= open_before, "descriptors stayed open")
     need(run.coordinator.poll() is None, "the coordinator ended")
     return f"{len(cases)} malformed requests, memory +{max(0, grown) >> 10} KiB"
 
@@ -264,7 +253,7 @@ def events(run):
 
 def crowd(run):
     """Many who stay, and those who come after them; and the ends of slow and silent peers."""
-    begin, open_before = time.monotonic(), descriptors(run)
+    begin, open_before = time.monotonic(), run.descriptors()
     slow = Peer(run)
     slow.send("GET /v1/status HT")
     idle = [Peer(run) for _ in range(400)]
@@ -292,9 +281,9 @@ def crowd(run):
     need(answer and answer[0] == 408, f"a slow peer is answered {answer}")
     slow.__exit__()
     end = time.monotonic() + 5
-    while descriptors(run) > open_before and time.monotonic() < end:
+    while run.descriptors() > open_before and time.monotonic() < end:
         time.sleep(0.1)
-    need(descriptors(run) <= open_before, "descriptors stayed open after the crowd")
+    need(run.descriptors() <= open_before, "descriptors stayed open after the crowd")
 
 
 def main():

@@ -34,7 +34,7 @@ extension CoordinatorService {
 
   /// A shard's number as a client wrote it.
   static func shard(_ text: String, of count: Int) throws -> Int {
-    guard text.utf8.allSatisfy({ (48...57).contains($0) }), let shard = Int(text), shard < count
+    guard text.isDigits, let shard = Int(text), shard < count
     else {
       throw APIFailure(
         404, "there is no shard \(text.prefix(32))", try: "shards are 0 to \(count - 1)")

@@ -121,7 +121,7 @@ extension CoordinatorService {
   /// A slot by `shard/sequence/stage`, or by its present key or the key's first digits.
   private func slot(_ text: String, _ state: RunState) throws -> BlockSlot {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-    let numbers = parts.compactMap { $0.utf8.allSatisfy { (48...57).contains($0) } ? Int($0) : nil }
+    let numbers = parts.compactMap { $0.isDigits ? Int($0) : nil }
     if parts.count == 3, numbers.count == 3 {
       let slot = BlockSlot(shard: numbers[0], sequence: numbers[1], stage: numbers[2])
       guard (0..<state.plan.shardCount).contains(slot.shard),

@@ -28,9 +28,9 @@ package struct Route: Sendable {
 
     /// A whole number that the query must hold.
     func number(_ name: String) throws -> Int {
-      guard let text = request.query[name], !text.isEmpty,
-        text.utf8.allSatisfy({ (48...57).contains($0) })
-      else { throw APIFailure(400, "\(name) is not a whole number, or missing") }
+      guard let text = request.query[name], text.isDigits else {
+        throw APIFailure(400, "\(name) is not a whole number, or missing")
+      }
       // Larger than anything here can be.
       return Int(text) ?? .max
     }
@@ -124,4 +124,9 @@ extension CoordinatorService {
     }
     return call
   }
+}
+
+extension StringProtocol {
+  /// Digits alone: the library's reader of numbers also takes a sign.
+  var isDigits: Bool { !isEmpty && utf8.allSatisfy { (48...57).contains($0) } }
 }

@@ -3,8 +3,8 @@ import SystemIO
 
 /// What stands behind a server.
 package struct HTTPHandler: Sendable {
-  /// Looks at a request whose body may still be on its way; an answer here comes instead of the
-  /// body, and ends the connection, so that strangers cannot make the server read.
+  /// Looks at a request whose body is still on its way; an answer here comes instead of the body,
+  /// and ends the connection, so that strangers cannot make the server read.
   package var refuse: @Sendable (HTTPRequest) -> HTTPResponse?
   package var answer: @Sendable (HTTPRequest) -> HTTPResponse
   /// Says that what came is no request, or that there is no room for it.
@@ -153,8 +153,7 @@ package final class HTTPServer: Sendable {
       guard let head = assembly.head else { return false }
       var request = try HTTPRequest(head)
       let isHead = request.method == "HEAD"
-      let refusal = handler.refuse(request)
-      if let refusal, !assembly.isWhole {
+      if !assembly.isWhole, let refusal = handler.refuse(request) {
         refuse(refusal, isHead: isHead)
         return false
       }
@@ -163,7 +162,7 @@ package final class HTTPServer: Sendable {
       }
       try read(for: HTTPServer.bodySeconds) { !$0.isWhole }
       request.body = assembly.body
-      let response = refusal ?? handler.answer(request)
+      let response = handler.answer(request)
       let isLast = head.endsConnection || response.stream != nil || server.isCrowded
       guard let stream = response.stream, !isHead else {
         try connection.write(HTTPServer.encoded(response, isHead: isHead, isLast: isLast))

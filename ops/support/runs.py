@@ -128,6 +128,14 @@ class Run:
             worker.wait()
         self.workers = []
 
+    def resident(self, field="VmRSS"):
+        """Bytes of memory that the coordinator has."""
+        status = Path(f"/proc/{self.coordinator.pid}/status").read_text()
+        return int(re.search(rf"{field}:\s+(\d+)", status)[1]) << 10
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.coordinator.pid}/fd"))
+
     def request_bytes(self, method, path, body=None):
         content = b"" if body is None else json.dumps(body).encode()
         return (
