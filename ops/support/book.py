@@ -133,12 +133,20 @@ def environment(folder):
     return kept | {"PATH": f"{tools}:{kept['PATH']}", "NO_COLOR": "1", "COLUMNS": "100"}
 
 
+# A reader's shell has no pipefail; here it is on, so that no failed command hides behind a pipe. Then
+# whoever writes to a `head` that is content already would end by SIGPIPE, or not, as the scheduler
+# likes: this one reads on to the end.
+PRELUDE = """set -euo pipefail
+head() { local ended=0; command head "$@" || ended=$?; cat > /dev/null; return "$ended"; }
+"""
+
+
 def run(page, folder, timeout):
     """Runs a page in its folder; what was wrong, as sentences for people."""
     outputs = folder / ".outputs"
     outputs.mkdir()
     blocks = [block for block in page.blocks if not block.not_run]
-    script = "set -euo pipefail\n"
+    script = PRELUDE
     for index, block in enumerate(blocks):
         script += f"exec >'{outputs}/{index}' 2>&1\n{block.code}"
     script += f"exec >'{outputs}/end' 2>&1\n"
