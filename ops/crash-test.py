@@ -167,17 +167,24 @@ def have_strace():
 def attach(process, strace):
     """Traces a process that runs already: what its start did is then not counted."""
     tracer = subprocess.Popen(
-        [*strace, "-p", str(process.pid)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(1000):
+        [*strace, "-q", "-p", str(process.pid)], stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    end = time.monotonic() + 30
+    while time.monotonic() < end and tracer.poll() is None:
+        if process.poll() is not None:
+            return tracer  # The fault hit it before all of its threads were seen to be traced.
         try:
             tasks = [p.read_text() for p in Path(f"/proc/{process.pid}/task").glob("*/status")]
+            if tasks and not any("TracerPid:\t0\n" in task for task in tasks):
+                return tracer
         except OSError:
-            continue
-        if tasks and not any("TracerPid:\t0\n" in task for task in tasks):
-            return tracer
+            pass  # A thread ended meanwhile.
         time.sleep(0.002)
+    if process.poll() is not None:
+        return tracer
     tracer.kill()
-    raise SystemExit("strace could not attach to the coordinator")
+    complaint = tracer.stderr.read().decode(errors="replace").strip()
+    raise SystemExit(f"strace could not attach to the coordinator: {complaint or 'not in 30 s'}")
 
 
 def scripted(run, strace, phase, ids, patience=3):
