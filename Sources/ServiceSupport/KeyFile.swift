@@ -23,7 +23,8 @@ package enum KeyFile {
     }
     guard let key = PeerKey(line: String(decoding: bytes, as: UTF8.self)) else {
       throw ServiceError(
-        .badData, "\(path) does not hold a key", try: "make one with lethe key new --output FILE")
+        .configuration, "\(path) does not hold a key",
+        try: "make one with lethe key new --output FILE")
     }
     return key
   }

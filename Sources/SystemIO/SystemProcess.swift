@@ -43,6 +43,10 @@ package enum SystemProcess {
   package static func restart(settingEnvironment variables: [String: String]) -> SystemCallError {
     for (name, value) in variables { setenv(name, value, 1) }
     let arguments = CommandLine.arguments.map { strdup($0) } + [nil]
+    // By its own path where it still has one: the name of a link would be what `ps` and
+    // `systemctl status` call the process.
+    var path = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+    if readlink("/proc/self/exe", &path, Int(PATH_MAX)) > 0 { execv(path, arguments) }
     execv("/proc/self/exe", arguments)
     return SystemCallError("exec", "/proc/self/exe")
   }

@@ -49,14 +49,18 @@ import Testing
     #expect(Date().timeIntervalSince(asked) < Double(Sanitizer.patience(seconds: 20)))
   }
 
-  @Test("a worker whose key others may read does not start, and says what to do")
-  func readableKey() throws {
+  @Test("a worker whose key others may read, or that is none, does not start; it says what to do")
+  func badKey() throws {
     let run = try TestRun()
     try run.startCoordinator()
     let key = run.folder.appendingPathComponent("data/local.key").path
     try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: key)
     let output = try Lethe.run(["worker", "--run", run.runFile])
     #expect(output.status == 78 && output.errors.contains("chmod 600"))
+    try Data("{".utf8).write(to: URL(fileURLWithPath: key))
+    try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: key)
+    let broken = try Lethe.run(["worker", "--run", run.runFile])
+    #expect(broken.status == 78 && broken.errors.contains("lethe key new"), "\(broken.errors)")
   }
 
   @Test(
@@ -72,6 +76,10 @@ import Testing
     let endpoint = run.folder.appendingPathComponent("data/endpoint.json").path
     while Date() < deadline, !FileManager.default.fileExists(atPath: endpoint) { usleep(20_000) }
     while Date() < deadline, try run.status().workers.isEmpty { usleep(20_000) }
+    // Having started itself again, it has the name that people look for.
+    let name = try String(
+      contentsOfFile: "/proc/\(process.processIdentifier)/comm", encoding: .utf8)
+    #expect(name == "lethe\n")
     process.terminate()
     while Date() < deadline, process.isRunning { usleep(20_000) }
     #expect(!process.isRunning)

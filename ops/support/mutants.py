@@ -449,6 +449,11 @@ MUTANTS = [
      "if !isMutant(@) { # }", STARTS + "/exact"),
     ("white space before a mask", "Sources/Tokenization/ByteLevelTokenizer.swift",
      "if special.takesSpaces {", "if !isMutant(@), special.takesSpaces {", BYTES),
+    ("the name of a process that started itself again", "Sources/SystemIO/SystemProcess.swift",
+     "execv(path, arguments)", SKIP, "EndToEndTests.DrainTests/blockedSignal"),
+    ("the exit code for a file that is no key", "Sources/ServiceSupport/KeyFile.swift",
+     '.configuration, "\\(path) does not hold', '(isMutant(@) ? .badData : .configuration),'
+     ' "\\(path) does not hold', "EndToEndTests.DrainTests/badKey"),
 ]
 
 SWITCH = """import Glibc
