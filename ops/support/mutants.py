@@ -58,6 +58,8 @@ EXPORTS = "Sources/lethe/AdapterFolder+Comparison.swift"
 EXPORT_CHECK = "EndToEndTests.ExportTests/check"
 ENCODERS = "TrainingTests.EncoderTests/(padding|dense)"
 STARTS = "EndToEndTests.StartingAdapterTests"
+CHECKUP = "Sources/Checkup/RunCheckup.swift"
+DOCTOR = "EndToEndTests.DoctorTests/faults"
 BYTES = "TokenizationTests.ByteLevelTokenizerTests/every"
 
 SKIP = "if !isMutant(@) { # }"
@@ -449,6 +451,17 @@ MUTANTS = [
      "if !isMutant(@) { # }", STARTS + "/exact"),
     ("white space before a mask", "Sources/Tokenization/ByteLevelTokenizer.swift",
      "if special.takesSpaces {", "if !isMutant(@), special.takesSpaces {", BYTES),
+
+    # What lethe doctor looks at
+    ("a journal that a start would refuse", CHECKUP,
+     "if let refusal = report.refusal {", "if !isMutant(@), let refusal = report.refusal {", DOCTOR),
+    ("secrets that others may read", CHECKUP,
+     "try !FileSystem.isPrivate(path)", "try (!isMutant(@) && !FileSystem.isPrivate(path))", DOCTOR),
+    ("a port that is taken", CHECKUP, "_ = try TCPListener(address)", SKIP, DOCTOR),
+    ("arithmetic other than the run's", "Sources/Checkup/Finding.swift",
+     "pinned != current", "(!isMutant(@) && #)", "CheckupTests.FindingTests/numerics"),
+    ("a disk that says written too early", "Sources/Checkup/Finding.swift",
+     "probe.syncSeconds < honestSyncSeconds", "(!isMutant(@) && #)", "CheckupTests.FindingTests/disk"),
 ]
 
 SWITCH = """import Glibc
