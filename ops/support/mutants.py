@@ -452,6 +452,23 @@ MUTANTS = [
     ("white space before a mask", "Sources/Tokenization/ByteLevelTokenizer.swift",
      "if special.takesSpaces {", "if !isMutant(@), special.takesSpaces {", BYTES),
 
+    # What shells, man, Prometheus and whoever asks every sequence are given
+    ("values that a shell completes", "Sources/CommandLineKit/ShellCompletion.swift",
+     'let words = choices.joined(separator: " ")',
+     'let words = isMutant(@) ? "" : choices.joined(separator: " ")',
+     "EndToEndTests.ShellTests/completion"),
+    ("a page of man for each verb", "Sources/CommandLineKit/ManualPage.swift",
+     "tool.everyVerb.map {", "(isMutant(@) ? [] : tool.everyVerb).map {",
+     "EndToEndTests.ShellTests/manual"),
+    ("labels without a worker's words",
+     "Sources/CoordinatorService/CoordinatorService+Metrics.swift",
+     '$0.key.prefix { $0 != ":" }', '$0.key.prefix { isMutant(@) || $0 != ":" }',
+     "EndToEndTests.MetricsTests"),
+    ("the other sequences' answers", QUERIES,
+     "return depth == 0 ? nil : prefix(",
+     "return depth == 0 || (isMutant(@) && sequence > 0) ? nil : prefix(",
+     "EndToEndTests.LayoutTests"),
+
     # What lethe doctor looks at
     ("a journal that a start would refuse", CHECKUP,
      "if let refusal = report.refusal {", "if !isMutant(@), let refusal = report.refusal {", DOCTOR),
