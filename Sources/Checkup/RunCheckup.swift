@@ -17,6 +17,8 @@ package struct RunCheckup {
   private let base: String
   private let directory: String
   private let journal: (String, String)
+  /// How long a coordinator may take to answer.
+  private static let patienceSeconds = 5
   /// Ingested: from then on the data files are not looked at any more.
   private let exists: Bool
 
@@ -133,18 +135,27 @@ package struct RunCheckup {
   /// What a running coordinator says of itself; `nil` if there is none.
   private func answer() -> Finding? {
     guard let endpoint = try? Endpoint.read(from: directory),
-      let address = NetworkAddress(endpoint.http),
-      let response = try? HTTPClient.send("GET", "/readyz", to: address, timeoutSeconds: 10)
+      let address = NetworkAddress(endpoint.http)
     else { return nil }
-    guard response.status == 200 else {
+    do {
+      let response = try HTTPClient.send(
+        "GET", "/readyz", to: address, timeoutSeconds: Self.patienceSeconds)
+      guard response.status != 200 else {
+        return Finding("coordinator", .ok, "runs at \(address) and is ready")
+      }
       let lines = String(decoding: response.body, as: UTF8.self).split(separator: "\n")
       return Finding(
         "coordinator", .failure,
         "runs at \(address) and is not ready: "
           + lines.filter { $0.hasPrefix("[-]") }.joined(separator: ", "),
         try: "ops/runbooks has a page for each")
+    } catch let error as SystemCallError where error.isRefused {
+      return nil
+    } catch {
+      return Finding(
+        "coordinator", .failure, "at \(address), where it listened, nothing answers: \(error)",
+        try: "see what process \(endpoint.processIdentifier) does; ops/runbooks/LetheDown.md")
     }
-    return Finding("coordinator", .ok, "runs at \(address) and is ready")
   }
 
   private func journalText() throws -> String {

@@ -57,9 +57,11 @@ private func findings(_ path: String?, _ arguments: ParsedArguments) throws -> [
       let base = folder(of: path)
       ofRun = try RunCheckup(file, base: base).findings()
       worker = (try? workerByteCount(file, base: base, arguments)) ?? worker
-      let client = try? CoordinatorClient(
-        directory: resolve(file.coordinator.directory, base: base))
-      pinned = (try? client?.get("/v1/status") as RunStatus?)?.numericClass
+      if ofRun.contains(where: { $0.subject == "coordinator" && $0.verdict == .ok }) {
+        let client = try? CoordinatorClient(
+          directory: resolve(file.coordinator.directory, base: base))
+        pinned = (try? client?.get("/v1/status") as RunStatus?)?.numericClass
+      }
     } catch {
       ofRun = [Finding.of("run file") { throw error }]
     }

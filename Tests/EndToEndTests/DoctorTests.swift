@@ -47,6 +47,13 @@ import Testing
     #expect(during.text("numerics")?.hasSuffix("as the run's") == true)
     #expect(during.text("data") == nil && during.text("port for http") == nil)
 
+    let process = try #require(run.coordinator?.processIdentifier)
+    Foundation.kill(process, SIGSTOP)
+    let stopped = try Self.report(run)
+    Foundation.kill(process, SIGCONT)
+    #expect(stopped.failing == ["coordinator"])
+    #expect(stopped.findings.last?.hint?.contains("process \(process)") == true)
+
     run.stop()
     let after = try Self.report(run)
     #expect(after.failing.isEmpty)
