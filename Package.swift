@@ -109,11 +109,18 @@ let package = Package(
     // Edge: people, terminals and the process itself.
     .target(name: "CommandLineKit", swiftSettings: strict),
     .target(name: "Receipts", dependencies: ["Ledger", "Hashing"], swiftSettings: strict),
+    .target(
+      name: "Checkup",
+      dependencies: [
+        "CommandLineKit", "CoordinatorService", "CoordinatorCore", "HTTP", "JournalFormat",
+        "ServiceSupport", "ModelFormats", "Storage", "Unlearning", "Hashing", "SystemIO",
+      ],
+      swiftSettings: strict),
     .executableTarget(
       name: "lethe",
       dependencies: [
-        "CommandLineKit", "CoordinatorAPI", "CoordinatorService", "WorkerService", "WorkerCore",
-        "Training", "Numerics", "ModelFormats", "Tokenization", "Datasets", "HTTP",
+        "Checkup", "CommandLineKit", "CoordinatorAPI", "CoordinatorService", "WorkerService",
+        "WorkerCore", "Training", "Numerics", "ModelFormats", "Tokenization", "Datasets", "HTTP",
         "ServiceSupport", "Receipts", "Ledger", "Storage", "JournalFormat", "WireFormat",
         "CoordinatorCore", "Forecast", "Evaluation", "Reporting", "Unlearning", "Hashing",
         "SystemIO",
@@ -212,6 +219,8 @@ let package = Package(
         "ByteCoding",
       ],
       swiftSettings: strict),
+    .testTarget(
+      name: "CheckupTests", dependencies: ["Checkup", "SystemIO"], swiftSettings: strict),
     .testTarget(
       name: "CommandLineKitTests", dependencies: ["CommandLineKit"], swiftSettings: strict),
     .testTarget(

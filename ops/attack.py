@@ -758,8 +758,12 @@ def main():
     with tempfile.TemporaryDirectory(prefix="lethe-attack-") as folder:
         target = Target(Path(folder) / "run")
         try:
-            # Its first worker gives the run its numeric class, which is an entry in the journal.
+            # Its first worker gives the run its numeric class, an entry in the journal that may come
+            # after the worker was let in.
             Honest(target).connection.close()
+            end = time.monotonic() + 30
+            while not target.run.status().get("numericClass") and time.monotonic() < end:
+                time.sleep(0.01)
             for campaign in CAMPAIGNS:
                 if campaign.__name__ in wanted:
                     begin = time.monotonic()

@@ -104,7 +104,8 @@ def main():
         run.worker()
         try:
             must("train", "--watch", "--run", run.run_file)
-            must("delete", "r1", "--wait", "certified", "--run", run.run_file)
+            must("delete", "r1", "--wait", "certified", "--timeout", 60,
+                 "--run", run.run_file)
             closed = Path(folder) / "openapi.json"
             subprocess.run([programs / "python", "-c", CLOSE, DOCUMENT, closed, examples(run)],
                            check=True)

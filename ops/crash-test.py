@@ -6,6 +6,7 @@ processes, and prints one line with its figures. Ends with 0 when nothing was vi
 What a machine cannot do is printed as SKIPPED. Build first: swift build -c release
 """
 import argparse
+import ctypes
 import fcntl
 import json
 import os
@@ -600,6 +601,7 @@ def canaries_command(options, folder):
 
 # MARK: - powerloss
 
+NEW_MOUNT_NAMESPACE = 0x20000
 SHUTDOWN = 0x8004587D
 NO_LOG_FLUSH = 2
 UNSYNCED = """
@@ -613,6 +615,11 @@ class Mount:
     """An ext4 image on a loop device; only ever touches its own mount point."""
 
     def __init__(self, folder):
+        # A namespace made meanwhile would hold on to what was cut off: it would not go with umount,
+        # and the next mount would be it again.
+        if ctypes.CDLL(None, use_errno=True).unshare(NEW_MOUNT_NAMESPACE):
+            raise OSError(f"unshare: {os.strerror(ctypes.get_errno())}")
+        self.call("mount", "--make-rprivate", "/")
         self.image, self.point = folder / "image", folder / "mount"
         self.point.mkdir()
         with open(self.image, "wb") as file:

@@ -40,37 +40,45 @@ extension CoordinatorService {
           _ = try route(of: request)
           return nil
         } catch {
-          return noted(error.response, .read, since: SystemClock.seconds)
+          return noted(error.response, nil, since: SystemClock.seconds)
         }
       },
       answer: { [self] in answer($0) },
       complain: { [self] status, reason in
-        noted(APIFailure(status, reason).response, .read, since: SystemClock.seconds)
+        noted(APIFailure(status, reason).response, nil, since: SystemClock.seconds)
       })
   }
 
   private func answer(_ request: HTTPRequest) -> HTTPResponse {
     let start = SystemClock.seconds
-    var kind = RequestKind.read
+    var route: Route?
     do {
       // Once more: a key may have been revoked while the body came.
-      let call = try route(of: request)
-      kind = call.route.kind
-      return noted(Self.conditional(request, try call.answer(self)), kind, since: start)
+      let call = try self.route(of: request)
+      route = call.route
+      return noted(Self.conditional(request, try call.answer(self)), route, since: start)
     } catch let failure as APIFailure {
-      return noted(failure.response, kind, since: start)
+      return noted(failure.response, route, since: start)
     } catch {
-      log.write(.requestFailed, "\(request.method) \(kind.rawValue)")
-      return noted(APIFailure(500, "\(error)").response, kind, since: start)
+      log.write(.requestFailed, route?.description)
+      return noted(APIFailure(500, "\(error)").response, route, since: start)
     }
   }
 
-  private func noted(_ response: HTTPResponse, _ kind: RequestKind, since start: Double)
+  /// Counts an answer and logs it, and adds what every answer says.
+  ///
+  /// - Parameter route: `nil` for what was refused before it had one: then nothing of the request
+  ///   is repeated, as anybody may have sent it.
+  private func noted(_ response: HTTPResponse, _ route: Route?, since start: Double)
     -> HTTPResponse
   {
+    let seconds = SystemClock.seconds - start
     requestLog.withLock {
-      $0.add(kind, status: response.status, seconds: SystemClock.seconds - start)
+      $0.add(route?.kind ?? .read, status: response.status, seconds: seconds)
     }
+    log.write(
+      .requestAnswered, "\(route?.description ?? "refused"): \(response.status)",
+      [.durationMilliseconds: Log.Value(seconds: seconds)])
     var response = response
     response.headers["X-Content-Type-Options"] = "nosniff"
     // What is answered today may have to be forgotten tomorrow: no cache may keep it.

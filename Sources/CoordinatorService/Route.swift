@@ -1,7 +1,7 @@
 import HTTP
 
 /// One operation of the API; `Protocols/openapi.yaml` says the same in its own words.
-package struct Route: Sendable {
+package struct Route: Sendable, CustomStringConvertible {
   /// Who may ask.
   enum Access: Comparable {
     /// Whoever reaches the address.
@@ -73,6 +73,9 @@ package struct Route: Sendable {
     self.answer = answer
     pattern = path.split(separator: "/")
   }
+
+  /// The operation in general, without what a request names.
+  package var description: String { "\(method) \(path)" }
 
   /// What stands for the path's names; `nil` where the path is another.
   func match(_ segments: [String]) -> [String: String]? {

@@ -30,6 +30,7 @@ package enum LogEvent: String, CaseIterable, Sendable {
   case uncataloguedFile = "uncatalogued_file"
   case housekeepingFailed = "housekeeping_failed"
   case httpStopped = "http_stopped"
+  case requestAnswered = "request_answered"
   case requestFailed = "request_failed"
   case workerJoined = "worker_joined"
   case workerLeft = "worker_left"
@@ -49,7 +50,7 @@ package enum LogEvent: String, CaseIterable, Sendable {
   /// How much an operator should care.
   package var level: LogLevel {
     switch self {
-    case .blockCommitted, .leaseGranted, .webhookDelivered:
+    case .blockCommitted, .leaseGranted, .requestAnswered, .webhookDelivered:
       .debug
     case .developmentMode, .listeningBeyondLoopback, .blockFailed, .artifactLost,
       .artifactRefused, .groupNotStored, .checkpointNotStored, .discardFailed,
@@ -101,6 +102,7 @@ package enum LogEvent: String, CaseIterable, Sendable {
     case .uncataloguedFile: "a file in the run's directory that nothing explains"
     case .housekeepingFailed: "looking after files or snapshots met an error"
     case .httpStopped: "no more requests can be taken; the coordinator ends"
+    case .requestAnswered: "a request over HTTP had its answer"
     case .requestFailed: "a request met an error that is not the client's"
     case .workerJoined: "a worker proved its key and was welcomed"
     case .workerLeft: "a worker's connection has ended"

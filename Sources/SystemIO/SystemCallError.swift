@@ -18,5 +18,7 @@ package struct SystemCallError: Error, Equatable, Sendable, CustomStringConverti
   package var isDiskFull: Bool { code == ENOSPC || code == EDQUOT }
   /// A socket's own limit on waiting has passed.
   package var isTimeout: Bool { code == EAGAIN || code == EWOULDBLOCK }
+  /// Nobody listens there.
+  package var isRefused: Bool { code == ECONNREFUSED }
   package var isAddressInUse: Bool { code == EADDRINUSE }
 }

@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 
 /// Clocks and random bytes of this machine.
@@ -13,6 +14,15 @@ package enum SystemClock {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+  }
+
+  /// Whether something keeps this machine's clock right, such as a time service; `nil` where the
+  /// kernel does not say.
+  package static var isKept: Bool? {
+    var state = timex()
+    let answer = adjtimex(&state)
+    guard answer >= 0 else { return nil }
+    return answer != TIME_ERROR && state.status & STA_UNSYNC == 0
   }
 
   /// Rests this thread.

@@ -16,7 +16,7 @@ let letheTool: CommandLineTool = CommandLineTool(
     initCommand, upCommand, coordinatorCommand, workerCommand, keyCommand, trainCommand,
     statusCommand, dashboardCommand, deleteCommand, deletionsCommand, receiptCommand, ledgerCommand,
     lineageCommand, whyCommand, predictCommand, evaluateCommand, reportCommand, exportCommand,
-    verifyCommand,
+    verifyCommand, doctorCommand,
     backupCommand, restoreCommand, journalCommand, trainBlockCommand, benchCommand,
     simulateCommand, demoCommand, completionsCommand, manualCommand,
   ],

@@ -80,23 +80,26 @@ private func workerCount(
   _ arguments: ParsedArguments, _ file: RunFile, base: String, _ console: Console
 ) throws -> Int {
   if let count = Int(arguments.string("workers")) { return count }
-  let weights = "\(resolve(file.backbone, base: base))/\(BackboneFiles.weightsName)"
-  let weightsByteCount: Int
-  do {
-    weightsByteCount = try FileSystem.byteCount(weights)
-  } catch {
-    throw ServiceError(error, while: "looking for the backbone")
-  }
+  let needed = try workerByteCount(file, base: base, arguments)
   let host = HostResources.current
-  // Beside the cache and the mapped backbone: merged weights, at most as much again, and a step's
-  // memory, which is bounded by the tokens of a part and not by the batch.
-  let needed =
-    arguments.byteCount("cache-bytes") + 2 * weightsByteCount + 128 << 20
   let count = min(64, host.processCount(needing: needed))
   console.note(
     "\(host.coreCount) cores and \(Humanized.bytes(host.availableByteCount)) of memory, "
       + "\(Humanized.bytes(needed)) for each worker")
   return count
+}
+
+/// Memory that one worker may come to need.
+///
+/// Beside the cache and the mapped backbone: merged weights, at most as much again, and a step's
+/// memory, which is bounded by the tokens of a part and not by the batch.
+func workerByteCount(_ file: RunFile, base: String, _ arguments: ParsedArguments) throws -> Int {
+  let weights = "\(resolve(file.backbone, base: base))/\(BackboneFiles.weightsName)"
+  do {
+    return arguments.byteCount("cache-bytes") + 2 * (try FileSystem.byteCount(weights)) + 128 << 20
+  } catch {
+    throw ServiceError(error, while: "looking for the backbone")
+  }
 }
 
 /// Makes sure that this process keeps no record longer than it must, and that its BLAS is the run's

@@ -81,8 +81,10 @@ import Testing
       events.isSuperset(of: [
         "run_created", "ready", "worker_joined", "training_requested", "lease_granted",
         "block_committed", "deletion_accepted", "deletion_purged", "deletion_repaired",
-        "deletion_certified", "draining", "worker_left",
+        "deletion_certified", "draining", "worker_left", "request_answered",
       ]), "\(events.sorted())")
+    // The operation, not what was asked of it.
+    #expect(run.log.contains("\"GET /v1/lineage/blocks/{block}: "))
   }
 
   @Test("a level leaves out what matters less, and a word that is none is refused")

@@ -54,6 +54,9 @@ import Testing
     // Documents for people outside the run: what they say follows from the ledger alone.
     rules["Receipts"] = Rule(["Ledger", "Hashing"], systems: ["Foundation"])
     rules["CommandLineKit"] = Rule(systems: shellSystems.union(["Glibc"]))
+    // Looks at what a coordinator would meet, from outside.
+    rules["Checkup"] = Rule(
+      core.union(shell).union(["ModelFormats", "CommandLineKit"]), systems: ["Foundation"])
     // Draws what it is given.
     rules["Reporting"] = Rule(["CommandLineKit"])
     // The core with everything around it made of values; only the command has a clock and threads.
@@ -62,7 +65,8 @@ import Testing
       core.union(["SimulationKit", "CommandLineKit", "SystemIO"]),
       systems: shellSystems.union(["Dispatch"]))
     rules["lethe"] = Rule(
-      core.union(numeric).union(shell).union(["CommandLineKit", "Receipts", "Reporting"]),
+      core.union(numeric).union(shell).union(["Checkup", "CommandLineKit", "Receipts", "Reporting"]
+      ),
       systems: shellSystems.union(["Glibc", "Dispatch"]))
 
     // Calls what reads bytes from outside, wherever it lies, and does nothing else.

@@ -58,6 +58,8 @@ EXPORTS = "Sources/lethe/AdapterFolder+Comparison.swift"
 EXPORT_CHECK = "EndToEndTests.ExportTests/check"
 ENCODERS = "TrainingTests.EncoderTests/(padding|dense)"
 STARTS = "EndToEndTests.StartingAdapterTests"
+CHECKUP = "Sources/Checkup/RunCheckup.swift"
+DOCTOR = "EndToEndTests.DoctorTests/faults"
 BYTES = "TokenizationTests.ByteLevelTokenizerTests/every"
 
 SKIP = "if !isMutant(@) { # }"
@@ -454,6 +456,34 @@ MUTANTS = [
     ("the exit code for a file that is no key", "Sources/ServiceSupport/KeyFile.swift",
      '.configuration, "\\(path) does not hold', '(isMutant(@) ? .badData : .configuration),'
      ' "\\(path) does not hold', "EndToEndTests.DrainTests/badKey"),
+
+    # What shells, man, Prometheus and whoever asks every sequence are given
+    ("values that a shell completes", "Sources/CommandLineKit/ShellCompletion.swift",
+     'let words = choices.joined(separator: " ")',
+     'let words = isMutant(@) ? "" : choices.joined(separator: " ")',
+     "EndToEndTests.ShellTests/completion"),
+    ("a page of man for each verb", "Sources/CommandLineKit/ManualPage.swift",
+     "tool.everyVerb.map {", "(isMutant(@) ? [] : tool.everyVerb).map {",
+     "EndToEndTests.ShellTests/manual"),
+    ("labels without a worker's words",
+     "Sources/CoordinatorService/CoordinatorService+Metrics.swift",
+     '$0.key.prefix { $0 != ":" }', '$0.key.prefix { isMutant(@) || $0 != ":" }',
+     "EndToEndTests.MetricsTests"),
+    ("the other sequences' answers", QUERIES,
+     "return depth == 0 ? nil : prefix(",
+     "return depth == 0 || (isMutant(@) && sequence > 0) ? nil : prefix(",
+     "EndToEndTests.LayoutTests"),
+
+    # What lethe doctor looks at
+    ("a journal that a start would refuse", CHECKUP,
+     "if let refusal = report.refusal {", "if !isMutant(@), let refusal = report.refusal {", DOCTOR),
+    ("secrets that others may read", CHECKUP,
+     "try !FileSystem.isPrivate(path)", "try (!isMutant(@) && !FileSystem.isPrivate(path))", DOCTOR),
+    ("a port that is taken", CHECKUP, "_ = try TCPListener(address)", SKIP, DOCTOR),
+    ("arithmetic other than the run's", "Sources/Checkup/Finding.swift",
+     "pinned != current", "(!isMutant(@) && #)", "CheckupTests.FindingTests/numerics"),
+    ("a disk that says written too early", "Sources/Checkup/Finding.swift",
+     "probe.syncSeconds < honestSyncSeconds", "(!isMutant(@) && #)", "CheckupTests.FindingTests/disk"),
 ]
 
 SWITCH = """import Glibc

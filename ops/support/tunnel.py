@@ -1,4 +1,4 @@
-"""The checks of ops/check-tls; usage: tunnel.py ROOT LETHE"""
+"""The checks of ops/check-tls; slurm.py borrows its tunnels and its way to end."""
 
 import http.client
 import json
@@ -14,17 +14,18 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
-ROOT, LETHE = Path(sys.argv[1]), sys.argv[2]
-WORDS = "bird tree bread stone river small green old house animal".split()
+from runs import BACKBONE, LETHE, ROOT, WORDS, must
+
 # Extensions of a ServerHello, by their numbers in RFC 8446.
 PRE_SHARED_KEY, SUPPORTED_VERSIONS, KEY_SHARE = 41, 43, 51
 
 
 def check(holds, what):
     if not holds:
-        sys.exit(f"check-tls: error: {what}")
+        sys.exit(what)
 
 
 def until(condition, what, seconds=15):
@@ -34,10 +35,40 @@ def until(condition, what, seconds=15):
         time.sleep(0.02)
 
 
+started = []
+
+
+@contextmanager
+def workshop(name):
+    """A folder for one check. When the check fails, logs in it are shown; what it started ends."""
+    place = Path(tempfile.mkdtemp(prefix=f"lethe-{name}-"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
+    try:
+        yield place
+    except SystemExit as end:
+        for log in sorted(place.rglob("*log")):
+            sys.stderr.write(f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}\n")
+        sys.exit(f"{name}: error: {end}")
+    finally:
+        for process in started:
+            process.kill()
+        for process in started:
+            process.wait()
+        shutil.rmtree(place)
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def start(log, *command, **options):
+    with open(log, "ab") as file:
+        process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL,
+                                   stdout=file, stderr=file, **options)
+    started.append(process)
+    return process
 
 
 class Listener:
@@ -93,10 +124,7 @@ class Tunnel:
         file = folder / f"{name}.conf"
         file.write_text(text)
         self.port, self.log = accept, folder / f"{name}.log"
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(
-                ["stunnel", str(file)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        started.append(self.process)
+        self.process = start(self.log, "stunnel", file)
         until(lambda: "Configuration successful" in self.log.read_text()
               or self.process.poll() is not None, f"stunnel {name}")
         check(self.process.poll() is None, f"stunnel {name} ended:\n{self.log.read_text()}")
@@ -105,20 +133,6 @@ class Tunnel:
         before = self.log.read_text().count("Configuration successful")
         self.process.send_signal(signal.SIGHUP)
         until(lambda: self.log.read_text().count("Configuration successful") > before, "a reload")
-
-
-def start(log, *arguments):
-    with open(log, "ab") as file:
-        process = subprocess.Popen(
-            [LETHE, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=file, stderr=file)
-    started.append(process)
-    return process
-
-
-def tool(*arguments):
-    done = subprocess.run([LETHE, *map(str, arguments)], capture_output=True, text=True)
-    check(done.returncode == 0, f"lethe {arguments[0]}: {done.stderr}")
-    return done.stdout
 
 
 def keys(path, *lines):
@@ -139,7 +153,7 @@ def answer_to(port, data):
         except ConnectionError:
             pass
         except TimeoutError:
-            sys.exit(f"check-tls: error: port {port} keeps a stranger's connection open")
+            sys.exit(f"port {port} keeps a stranger's connection open")
     return bytes(received)
 
 
@@ -177,7 +191,7 @@ def run_file(folder, texts):
     data.write_text("".join(
         json.dumps({"id": f"person-{index}", "text": text, "label": "abc"[index % 3]}) + "\n"
         for index, text in enumerate(texts)))
-    tool("init", "--data", data, "--backbone", ROOT / "Tests/Fixtures/tiny-bert/model",
+    must("init", "--data", data, "--backbone", BACKBONE,
          "--labels", "a,b,c", "--shards", 1, "--slices", 2, "--sequences", 1, "--output", path)
     text = path.read_text()
     text = text.replace('"run.lethe"', json.dumps(str(folder / "data")))
@@ -191,7 +205,7 @@ def main(folder):
     needles = [word.encode() for text in texts for word in text.split() if len(word) == 24]
     needles += [b"person-", b"tiny-bert"]
     path = run_file(folder, texts)
-    start(folder / "log", "coordinator", "--run", path)
+    start(folder / "log", LETHE, "coordinator", "--run", path)
     endpoint = folder / "data/endpoint.json"
     until(endpoint.exists, "the coordinator's start")
     plain_port = int(json.loads(endpoint.read_text())["workers"].rpartition(":")[2])
@@ -205,8 +219,9 @@ def main(folder):
     outside = Listener(server.port)
     client = Tunnel(folder, "client", "worker", free_port(), outside.port,
                     PSKsecrets=keys(folder / "site.psk", ("site", first)))
-    start(folder / "log", "worker", "--run", path, "--coordinator", f"127.0.0.1:{client.port}")
-    tool("train", "--watch", "--timeout", 30, "--run", path)
+    start(folder / "log", LETHE, "worker", "--run", path,
+          "--coordinator", f"127.0.0.1:{client.port}")
+    must("train", "--watch", "--timeout", 30, "--run", path)
 
     check(inside.connections >= 1, "the worker did not come through the tunnel")
     for needle in needles:
@@ -265,7 +280,7 @@ def read_metrics(folder, run, address):
          "-keyout", key, "-out", certificate], check=True, capture_output=True)
     door = Tunnel(folder, "http", "http", free_port(), int(address.rpartition(":")[2]),
                   cert=certificate, key=key)
-    _, identifier, _, _, secret = tool("key", "new", "--name", "watch", "--role", "reader",
+    _, identifier, _, _, secret = must("key", "new", "--name", "watch", "--role", "reader",
                                        "--run", run).split()
     context = ssl.create_default_context(cafile=certificate)
 
@@ -284,17 +299,6 @@ def read_metrics(folder, run, address):
     print("HTTPS: metrics with a reader's token; refused: another token, plain HTTP, TLS 1.2")
 
 
-started = []
-place = Path(tempfile.mkdtemp(prefix="lethe-tls-"))
-try:
-    main(place)
-except SystemExit:
-    for log in sorted(place.glob("*log")):
-        sys.stderr.write(f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}\n")
-    raise
-finally:
-    for process in started:
-        process.kill()
-    for process in started:
-        process.wait()
-    shutil.rmtree(place)
+if __name__ == "__main__":
+    with workshop("check-tls") as place:
+        main(place)

@@ -1,0 +1,35 @@
+import CoordinatorAPI
+import CoordinatorCore
+import Foundation
+import HTTP
+import SystemIO
+import Testing
+import WireFormat
+
+@Suite("Metrics of a living coordinator", .serialized) struct MetricsTests {
+  @Test("why a block waits is a label by its word alone, whatever a worker says of it")
+  func labels() throws {
+    let run = try TestRun()
+    try run.startCoordinator()
+    let client = try WireClient(run, try run.localKey(), name: "host-of-r3")
+    #expect(client.hear().isWelcome)
+    _ = try Lethe.run(["train", "--run", run.runFile])
+    let grant = try #require(try client.lease())
+    try client.say(
+      .failed(
+        epoch: grant.epoch, Failure(kind: .fatal, reason: "cannot read record r3: a small bird")))
+    let deadline = Date(timeIntervalSinceNow: 30)
+    while Date() < deadline,
+      try !run.status().waiting.keys.contains(where: { $0.contains("a small bird") })
+    {}
+    let token = try String(
+      contentsOf: run.folder.appendingPathComponent("data/token"), encoding: .utf8)
+    let answer = try HTTPClient.send(
+      "GET", "/metrics",
+      headers: ["Authorization": "Bearer \(token.trimmingCharacters(in: .whitespacesAndNewlines))"],
+      to: try #require(NetworkAddress(try run.endpoint("http"))), timeoutSeconds: 20)
+    let text = String(decoding: answer.body, as: UTF8.self)
+    #expect(text.contains(#"lethe_blocks_waiting{reason="poisoned"} 1"#))
+    #expect(!text.contains("bird") && !text.contains("r3"), "\(text)")
+  }
+}
