@@ -1,4 +1,4 @@
-"""The checks of ops/check-systemd; usage: services.py PLACE DEBIAN LETHE, in a mount namespace"""
+"""The checks of ops/check-systemd; usage: services.py PLACE DEBIAN, in a mount namespace"""
 
 import json
 import re
@@ -9,9 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-from runs import BACKBONE, ROOT, record_line
+from runs import BACKBONE, LETHE, ROOT, record_line
+from tunnel import check, until
 
-PLACE, DEBIAN, LETHE = map(Path, sys.argv[1:])
+PLACE, DEBIAN = map(Path, sys.argv[1:])
 CHECKOUT, RUN = "/srv/lethe", "--run /etc/lethe/run.json5"
 COORDINATOR, WORKER = "lethe-coordinator", "lethe-worker@{}"
 # As a container's manager leaves it to systemd: its file systems, and a root that shares mounts.
@@ -50,21 +51,8 @@ fact reaches-network timeout 2 bash -c ': </dev/tcp/192.0.2.1/7443'
 """
 
 
-def check(holds, what):
-    if not holds:
-        sys.exit(f"check-systemd: error: {what}")
-
-
 def seen(what):
     print(f"{time.monotonic() - begun:6.1f} s  {what}", flush=True)
-
-
-def until(condition, what, seconds=20):
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        check(time.monotonic() < end, f"{what}: not within {seconds} s")
-        time.sleep(0.1)
-    return value
 
 
 def command(*words):
@@ -97,7 +85,8 @@ class Machine:
              str(self.root)], stdin=subprocess.DEVNULL,
             preexec_fn=lambda: (self.group / "cgroup.procs").write_text("0"))
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        self.first = until(lambda: children.read_text().strip(), f"{name}'s first process")
+        until(lambda: children.read_text().strip(), f"{name}'s first process")
+        self.first = children.read_text().strip()
         until(lambda: Path(f"/proc/{self.first}/comm").read_text() == "systemd\n",
               f"systemd on {name}")
         until(lambda: self.sh("systemctl is-system-running", fails=True)[1] == "running\n",
@@ -128,7 +117,7 @@ class Machine:
                  "HOME=/root", "SYSTEMD_PAGER=", "bash", "-euc", f"cd {CHECKOUT}\n{script}"],
                 stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds)
         except subprocess.TimeoutExpired:
-            sys.exit(f"check-systemd: error: {self.name}: not done after {seconds} s: {script}")
+            sys.exit(f"{self.name}: not done after {seconds} s: {script}")
         if fails:
             return done.returncode, done.stdout
         check(done.returncode == 0, f"{self.name}: {script}\n{done.stdout}{done.stderr}")
@@ -153,7 +142,7 @@ class Machine:
     def again(self, unit, before, what, seconds=20):
         """Waits until systemd has started a unit again; its new process."""
         until(lambda: self.pid(unit) not in ("0", before)
-              and self.show(unit, "ActiveState") == "active", f"{unit} after {what}", seconds)
+              and self.show(unit, "ActiveState") == "active", f"{unit} after {what}", seconds, 0.3)
         return self.pid(unit)
 
 
@@ -412,14 +401,14 @@ def end():
         command("umount", target)
 
 
-signal.signal(signal.SIGTERM, lambda *_: sys.exit("check-systemd: error: told to end"))
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
 begun, machines, mounted = time.monotonic(), [], []
 try:
     main()
-except SystemExit:
+except SystemExit as problem:
     for machine in machines:
         sys.stderr.write(f"--- journal of {machine.name}\n")
         sys.stderr.write(machine.sh("journalctl -q -u 'lethe-*' | tail -n 40", fails=True)[1])
-    raise
+    sys.exit(f"check-systemd: error: {problem}")
 finally:
     end()

@@ -1,4 +1,4 @@
-"""The checks of ops/check-tls; slurm.py borrows its tunnels and its way to end."""
+"""The checks of ops/check-tls; slurm.py and services.py borrow from it."""
 
 import http.client
 import json
@@ -28,11 +28,11 @@ def check(holds, what):
         sys.exit(what)
 
 
-def until(condition, what, seconds=15):
+def until(condition, what, seconds=15, pause=0.02):
     end = time.monotonic() + seconds
     while not condition():
         check(time.monotonic() < end, f"{what}: not within {seconds} s")
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 started = []
