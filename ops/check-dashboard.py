@@ -92,8 +92,8 @@ def trace(page):
     press(page, "#trace button")
     page.until("document.getElementById('trace-message').textContent.includes('live')",
                "a record's lineage")
-    need(page.evaluate("document.querySelectorAll('#picture .box.marked').length") > 2,
-         "the record's blocks are not marked")
+    page.until("document.querySelectorAll('#picture .box.marked').length > 2",
+               "the record's blocks to be marked in the picture")
     page.screenshot(FOLDER / "lineage.png")
 
 
