@@ -22,6 +22,7 @@ package struct ServiceError: Error, Sendable {
       error.isDiskFull ? .cannotWrite : error.isNotFound ? .missingInput : .failure,
       "\(doing): \(error)",
       try: error.isDiskFull
-        ? "free space and start again; nothing that was acknowledged is lost" : nil)
+        ? "free space and start again; nothing that was acknowledged is lost"
+        : error.isDenied ? "give it to the user that this process runs as" : nil)
   }
 }

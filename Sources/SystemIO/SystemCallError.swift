@@ -16,6 +16,8 @@ package struct SystemCallError: Error, Equatable, Sendable, CustomStringConverti
 
   package var isNotFound: Bool { code == ENOENT }
   package var isDiskFull: Bool { code == ENOSPC || code == EDQUOT }
+  /// Not for this process's user.
+  package var isDenied: Bool { code == EACCES || code == EPERM }
   /// A socket's own limit on waiting has passed.
   package var isTimeout: Bool { code == EAGAIN || code == EWOULDBLOCK }
   /// Nobody listens there.

@@ -54,7 +54,7 @@ let workerCommand = Command(
     Example(
       "lethe worker --coordinator 10.0.0.5:7411 --backbone minilm --key gpu-7.key",
       "On another machine, through a tunnel.")
-  ], exitCodes: [.configuration, .unavailable, .usage]
+  ], exitCodes: [.configuration, .unavailable, .usage, .missingInput]
 ) { arguments, console in
   try pinNumerics()
   let path = arguments.string("run")
