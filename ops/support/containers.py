@@ -225,6 +225,9 @@ def main():
 
     engine = Engine(apart=False)
     version = engine.sh("docker version --format '{{.Server.Version}}'").strip()
+    # Of an earlier check that failed, in a FOLDER that is kept.
+    engine.sh("docker ps --all --quiet | xargs -r docker rm --force --volumes;"
+              " docker volume ls --quiet | xargs -r docker volume rm; docker network prune --force")
     stand_ins(engine)
     seen(f"Docker {version}; stand-ins for the images of others")
     engine.sh(build.replace("docker build", "docker build --network host"), seconds=1800,
@@ -237,7 +240,9 @@ def main():
     engine.sh(up.replace("GRAFANA_PASSWORD=... ", "") + f" {SERVICES}", seconds=240)
     seen("Deploy/README.md, In containers: made run.json5, docker compose up")
     until(lambda: len(engine.workers()) == 2, "two workers", 30, 0.3)
-    seen("two workers joined with the key of their volume")
+    names = {worker["name"] for worker in engine.workers()}
+    check(len(names) == 2, f"both workers are called {names}")
+    seen("two workers, of two names, joined with the key of their volume")
     confined(engine)
     training(engine, train, status)
     use(engine)
