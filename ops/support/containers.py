@@ -88,9 +88,10 @@ class Engine:
         self.log = PLACE / "docker.log"
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child",
-                 *(["--net"] if apart else []), "bash", "-euc", ENGINE, "engine", PLACE, STORE,
-                 PLACE.name, options], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--ipc", "--uts",
+                 "--fork", "--kill-child", *(["--net"] if apart else []), "bash", "-euc", ENGINE,
+                 "engine", PLACE, STORE, PLACE.name, options],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         until(lambda: self.process.poll() is not None or children.read_text().strip(), "dockerd")
         self.first = children.read_text().strip()
@@ -99,14 +100,19 @@ class Engine:
         check(self.process.poll() is None, "dockerd ended")
 
     def sh(self, script, fails=False, seconds=120, folder=FOLDER):
-        """Types commands as root, beside compose.yaml; their output, and with `fails` the code."""
+        """Types commands as root, beside compose.yaml; their output, and with `fails` the code.
+
+        They are in the engine's namespaces, and so gone with it.
+        """
         try:
             done = subprocess.run(
-                ["nsenter", "-t", self.first, "-n", "env", "-i", f"PATH={os.environ['PATH']}",
+                ["nsenter", "-t", self.first, "-m", "-n", "-p", "env", "-i",
+                 f"PATH={os.environ['PATH']}",
                  f"HOME={PLACE}", f"DOCKER_HOST=unix://{PLACE}/docker.socket", "DOCKER_BUILDKIT=1",
-                 "GRAFANA_PASSWORD=checked", "bash", "-euo", "pipefail", "-c", script],
-                cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                errors="replace", timeout=seconds)
+                 "GRAFANA_PASSWORD=checked", "bash", "-euo", "pipefail", "-c",
+                 f"cd {folder}\n{script}"],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+                timeout=seconds)
         except subprocess.TimeoutExpired:
             sys.exit(f"not done after {seconds} s: {script}")
         if fails:
@@ -134,6 +140,12 @@ class Engine:
     def signal(self, container, name):
         """To lethe itself: `docker kill` would say that the container shall stay down."""
         self.sh(f"docker exec lethe-{container} bash -c 'kill -{name} $(pidof lethe)'")
+
+    def clear(self):
+        """No containers: a FOLDER that is kept may have those of a check that failed."""
+        self.sh("docker ps --all --quiet | xargs -r docker rm --force --volumes;"
+                " docker volume ls --quiet | xargs -r docker volume rm;"
+                " docker network prune --force", fails=True, folder=PLACE)
 
     def end(self):
         try:
@@ -225,9 +237,7 @@ def main():
 
     engine = Engine(apart=False)
     version = engine.sh("docker version --format '{{.Server.Version}}'").strip()
-    # Of an earlier check that failed, in a FOLDER that is kept.
-    engine.sh("docker ps --all --quiet | xargs -r docker rm --force --volumes;"
-              " docker volume ls --quiet | xargs -r docker volume rm; docker network prune --force")
+    engine.clear()
     stand_ins(engine)
     seen(f"Docker {version}; stand-ins for the images of others")
     engine.sh(build.replace("docker build", "docker build --network host"), seconds=1800,
@@ -356,6 +366,7 @@ def leftovers(engine):
 
 def end():
     if engine:
+        engine.clear()
         engine.end()
     for group in sorted(Path("/sys/fs/cgroup").glob(f"**/{PLACE.name}/**/"), reverse=True):
         group.rmdir()
