@@ -51,7 +51,7 @@ struct RunPage {
         "\(Humanized.count(status.deleted, "record was", plural: "records were")) deleted in "
           + "\(Humanized.count(view.deletions.count, "request")) (\(finished) certified, "
           + "\(overdue) overdue). "
-          + "No block that is served was trained on any of them."
+          + "No block that is served was trained on a deleted record."
       )
     }
     if !status.alarms.isEmpty {
