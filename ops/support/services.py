@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from runs import BACKBONE, LETHE, ROOT, record_line
-from tunnel import check, until
+from tunnel import check, guide, until
 
 PLACE, DEBIAN = map(Path, sys.argv[1:])
 CHECKOUT, RUN = "/srv/lethe", "--run /etc/lethe/run.json5"
@@ -146,14 +146,6 @@ class Machine:
         return self.pid(unit)
 
 
-def guide(page, heading, number=0):
-    """A block of commands of a guide, the first after its heading or one of the next."""
-    text = (ROOT / page).read_text()
-    text = text[text.index(f"\n## {heading}\n"):]
-    block = re.findall(r"^( *)```sh\n(.*?)^ *```$", text, re.M | re.S)[number]
-    return re.sub(f"^{block[0]}", "", block[1], flags=re.M)
-
-
 def services(machine):
     """Deploy/README.md, As services."""
     commands = guide("Deploy/README.md", "As services")
@@ -181,8 +173,9 @@ def training(machine, train):
     machine.sh(f"lethe train {RUN}")
 
     def busy():
-        mine = machine.sh("hostname").strip() + "-" + machine.pid(WORKER.format(1))
-        return machine.workers().get(mine, {}).get("training")
+        mine = f"-{machine.pid(WORKER.format(1))}"
+        return any(worker.get("training") for name, worker in machine.workers().items()
+                   if name.endswith(mine))
 
     until(busy, "a block for worker 1")
     before = time.monotonic()

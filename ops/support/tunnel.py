@@ -35,6 +35,14 @@ def until(condition, what, seconds=15, pause=0.02):
         time.sleep(pause)
 
 
+def guide(page, heading, number=0):
+    """A block of commands of a guide, the first after its heading or one of the next."""
+    text = (ROOT / page).read_text()
+    text = text[text.index(f"\n## {heading}\n"):]
+    block = re.findall(r"^( *)```sh\n(.*?)^ *```$", text, re.M | re.S)[number]
+    return re.sub(f"^{block[0]}", "", block[1], flags=re.M)
+
+
 started = []
 
 
