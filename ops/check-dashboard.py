@@ -6,13 +6,15 @@ usage: ops/check-dashboard.py
 A run of the tiny BERT with one worker: the page asks who you are, refuses a wrong token, follows
 the training without being loaded again, is walked with the keyboard, shows a block's and a record's
 lineage, plans and makes a deletion, watches it to its certificate and saves the receipt, which
-lethe receipt verify then takes. Names that look like HTML stay text. No complaint in the console,
-nothing fetched from elsewhere, no sideways scrolling at 400 pixels, light and dark. Pictures are
-left in .build/dashboard/. SKIPPED where there is no Chromium (apt-get install chromium, or
-LETHE_BROWSER=PATH).
+lethe receipt verify then takes. Lineage that is shown follows what is deleted. A reader's key shows
+no form that it may not use, and a coordinator that hangs is not called live. Names that look like
+HTML stay text. No complaint in the console, nothing fetched from elsewhere, no sideways scrolling
+at 400 pixels, light and dark. Pictures are left in .build/dashboard/. SKIPPED where
+there is no Chromium (apt-get install chromium, or LETHE_BROWSER=PATH).
 """
 import json
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -119,9 +121,45 @@ def delete(page, run):
     need(saved.exists(), "no receipt was saved")
     if saved.exists():
         must("receipt", "verify", saved, "--id", "r3")
+
+
+def refresh(page, run):
+    """What is shown of lineage follows a deletion, without being asked for again."""
+    need("deleted" in text_of(page, "trace-message"), "the record's lineage is shown as it was")
+    need(not page.evaluate("document.querySelectorAll('#picture svg, .cell.marked').length"),
+         "blocks are said to have seen a record that is deleted")
+    page.evaluate("document.getElementById('trace-id').value = ''")
+    fill(page, "trace-id", "r6")
     press(page, "#trace button")
-    page.until("document.getElementById('trace-message').textContent.includes('deleted')",
-               "the record's end")
+    page.until("!!document.querySelector('.cell.marked')", "another record's lineage")
+    press(page, ".cell.marked")
+    key = "document.querySelector('#fields:not([hidden]) td')?.textContent"
+    page.until(key, "the lineage of a block that has seen it")
+    before = page.evaluate(key)
+    run.delete(["r6"])
+    page.until(f"{key} !== '{before}' && document.getElementById('fields').innerText"
+               ".includes('trained') && document.querySelectorAll('#picture .masked').length === 0",
+               "the lineage of the block that was trained in its place", 60)
+
+
+def refuse(page):
+    """Neither the plan nor the receipts' form says of an id what does not hold."""
+    fill(page, "ids", "r3")
+    press(page, "#plan")
+    page.until("document.getElementById('plan-result').innerText.includes('live')",
+               "an empty plan")
+    words = text_of(page, "plan-result")
+    need("Nothing would go" in words and "deleted already" in words and "Repair" not in words,
+         f"the empty plan says: {words}")
+    page.evaluate("document.getElementById('ids').value = ''")
+    fill(page, "receipt-id", "r9")
+    press(page, "#receipt button")
+    page.until("document.getElementById('receipt-message').className.includes('bad')",
+               "word of no receipt")
+    words = text_of(page, "receipt-message")
+    need("no deletion" in words and "lethe" not in words, f"of a live record's receipt: {words}")
+    problems.extend(f"the console: {text}" for text in page.problems if "404" not in text)
+    page.problems.clear()
 
 
 def invite(page, run):
@@ -132,6 +170,43 @@ def invite(page, run):
     page.open(address)
     page.until("document.querySelectorAll('#grid .cell').length === 12", "the way in")
     need(run.token not in page.evaluate("location.href"), "the token stays in the address")
+
+
+def read_only(page, run):
+    """A reader sees how the run stands, and no form that would be refused."""
+    key = FOLDER / "reader.key"
+    must("key", "new", "--name", "r", "--role", "reader", "--output", key, "--run", run.run_file)
+    address = must("dashboard", "--run", run.run_file, "--token-file", key).strip()
+    page.evaluate("sessionStorage.clear()")
+    page.open("about:blank")
+    page.open(address)
+    page.until("document.querySelectorAll('#grid .cell').length === 12", "a reader's way in")
+    need("as a reader" in text_of(page, "reader"), "a reader is not told so")
+    for field in ("delete", "trace"):
+        need(not page.evaluate(f"document.getElementById('{field}').checkVisibility()"),
+             f"a reader is shown the form {field}")
+    need(page.evaluate("document.getElementById('receipt').checkVisibility()"),
+         "a reader is not shown the form for receipts")
+    problems.extend(f"the console: {text}" for text in page.problems if "403" not in text)
+    page.problems.clear()
+    press(page, "#grid .cell")
+    for width in (400, 1280):
+        page.show(width)
+        page.screenshot(FOLDER / f"reader-{width}.png")
+    problems.extend(f"a reader's click: {text}" for text in page.problems)
+
+
+def hang(page, run):
+    """A coordinator that hangs is said to be away, and is never called live meanwhile."""
+    state = "document.getElementById('connection').textContent"
+    run.coordinator.send_signal(signal.SIGSTOP)
+    try:
+        page.until(f"{state}.includes('does not answer')", "word of a coordinator that hangs", 40)
+        time.sleep(2)
+        need(page.evaluate(state) != "live", "a coordinator that hangs is called live")
+    finally:
+        run.coordinator.send_signal(signal.SIGCONT)
+    page.until(f"{state} === 'live'", "the end of the hang", 40)
 
 
 def survive(page, run):
@@ -177,6 +252,8 @@ def main():
             walk(page)
             trace(page)
             delete(page, run)
+            refresh(page, run)
+            refuse(page)
             look(page)
             problems.extend(f"the console: {text}" for text in page.problems)
             fetched = page.evaluate(
@@ -184,11 +261,17 @@ def main():
             need(all(url.startswith((f"http://{run.address[0]}:{run.address[1]}/", "blob:"))
                      for url in fetched), f"fetched from elsewhere: {fetched}")
             invite(page, run)
+            read_only(page, run)
+            invite(page, run)
+            need(page.evaluate("document.getElementById('delete').checkVisibility()"),
+                 "an operator after a reader is shown no form")
+            hang(page, run)
             survive(page, run)
     finally:
         run.stop()
     return report("check-dashboard", problems,
-                  "entered, followed, walked by keys, traced, deleted, receipt verified, outlived")
+                  "entered, followed, walked by keys, traced, deleted, receipt verified, read, "
+                  "hung, outlived")
 
 
 if __name__ == "__main__":

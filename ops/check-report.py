@@ -17,13 +17,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
 import browser  # noqa: E402
-from runs import ROOT, Run, must, record_line  # noqa: E402
+from runs import ROOT, Run, must, record_line, tool  # noqa: E402
 
 FOLDER = ROOT / ".build/report"
 WIDTHS = (400, 1280)
 
 # What every figure must have: words in place of the picture, text on the axes, numbers below.
 FIGURES = """
+function dashes(lines) {
+  return [...lines].map(line => getComputedStyle(line).strokeDasharray);
+}
 [...document.querySelectorAll('figure')].map(figure => {
   const svg = figure.querySelector(':scope > svg'), grid = figure.querySelector('.grid');
   const drawing = svg || grid;
@@ -36,7 +39,22 @@ FIGURES = """
     width: drawing.getBoundingClientRect().width,
     letters: svg ? Math.min(...[...svg.querySelectorAll('text')].map(
       text => text.getBoundingClientRect().height)) : null,
+    dashes: dashes(figure.querySelectorAll(':scope > svg .line')),
+    legend: dashes(figure.querySelectorAll('.legend .line')),
   };
+})
+"""
+
+# Tables whose first number is out of sight, and those that scroll without a word of it.
+TABLES = """
+[...document.querySelectorAll('main > section > .scroll')].flatMap(scroll => {
+  const [first, second] = ['nth-child(2)', 'nth-child(3)'].map(
+    child => scroll.querySelector(`thead th:${child}`)?.getBoundingClientRect().right || 0);
+  const name = scroll.querySelector('thead th').textContent;
+  return [
+    ...(Math.max(first, second) > innerWidth ? [`${name}: its numbers are out of sight`] : []),
+    ...(getComputedStyle(scroll).backgroundImage === 'none' ? [`${name}: no shadows`] : []),
+  ];
 })
 """
 
@@ -104,14 +122,23 @@ def main():
                         wrong.append(f"{figure['title']}: no words stand for the picture")
                     if figure["texts"] is not None and figure["texts"] < 5:
                         wrong.append(f"{figure['title']}: axes without text")
-                    if figure["letters"] is not None and figure["letters"] < 8:
-                        wrong.append(f"{figure['title']}: letters of {figure['letters']:.1f} pixels")
+                    if figure["letters"] is not None and figure["letters"] < 12:
+                        wrong.append(f"{figure['title']}: text of {figure['letters']:.0f} pixels")
+                    for index, dash in enumerate(figure["dashes"]):
+                        if (dash == "none") != (index == 0):
+                            wrong.append(f"{figure['title']}: a line may cover another")
+                    if figure["legend"] != figure["dashes"]:
+                        wrong.append(f"{figure['title']}: the legend shows other dashes")
                     if not figure["rows"]:
                         wrong.append(f"{figure['title']}: no numbers")
                     if figure["width"] > width:
                         wrong.append(f"{figure['title']}: wider than {width} pixels")
                     if figure["width"] < 100:
                         wrong.append(f"{figure['title']}: not to be seen")
+                wrong += [f"at {width} pixels: {text}" for text in page.evaluate(TABLES)]
+        for line in page.evaluate("document.querySelector('pre').textContent").splitlines():
+            if tool(*line.split(" --")[0].split()[1:], "--help")[0]:
+                wrong.append(f"there is no {line}")
         fetched = page.evaluate("performance.getEntriesByType('resource').map(e => e.name)")
         wrong += [f"fetched {name}" for name in fetched] + page.problems
     if wrong:

@@ -48,6 +48,10 @@ package struct RunCheckup {
         backbone: backbone.digest, layerCount: layers, startingAdapter: adapter?.digest)
       _ = try RunState(run)
       try CoordinatorService.checkSettings(file, base: base)
+      if exists {
+        // A damaged journal has a finding of its own.
+        do { try OpenedRun.check(file, base: base) } catch is JournalFailure {}
+      }
       return "\(file.name): \(run.shardCount) shards of \(run.sliceCount) slices, backbone of "
         + "\(layers) layers with digest \(backbone.digest.hex.prefix(16))"
     }
@@ -116,18 +120,15 @@ package struct RunCheckup {
     var findings = [("workers", file.coordinator.workers), ("http", file.coordinator.http)].map {
       (name, text) in
       Finding.of("port for \(name)") {
-        guard let address = NetworkAddress(text) else {
-          throw ServiceError(
-            .configuration, "coordinator.\(name) is \"\(text)\", not host:port",
-            try: "write 127.0.0.1:7420")
-        }
+        // What is no address has been found in the run file.
+        guard let address = NetworkAddress(text) else { return "none" }
         _ = try TCPListener(address)
         return (address.port == 0 ? "any that is free" : "\(text) is free")
           + "; no coordinator runs"
       }
     }
     if exists {
-      findings.append(Finding.of("journal") { try journalText() })
+      findings.append(journalState())
     }
     return findings
   }
@@ -153,22 +154,30 @@ package struct RunCheckup {
       return nil
     } catch {
       return Finding(
-        "coordinator", .failure, "at \(address), where it listened, nothing answers: \(error)",
+        "coordinator", .failure,
+        "nothing answers at \(address), where it listens: "
+          + ((error as? SystemCallError)?.isTimeout == true
+            ? "\(Self.patienceSeconds) s have passed" : "\(error)"),
         try: "see what process \(endpoint.processIdentifier) does; ops/runbooks/LetheDown.md")
     }
   }
 
-  private func journalText() throws -> String {
+  private func journalState() -> Finding {
     let report: JournalInspection.Report
-    do {
+    do throws(JournalFailure) {
       report = try JournalInspection.verify(journal)
+      if let refusal = report.refusal { throw refusal }
     } catch {
-      throw ServiceError(journal: error)
+      return Finding.of("journal") { throw ServiceError(journal: error) }
     }
-    if let refusal = report.refusal { throw ServiceError(journal: refusal) }
     let entries = Humanized.count(report.frameCount, "entry", plural: "entries")
-    return report.isSound
-      ? "\(entries), both copies whole and the same"
-      : "\(entries); the next start mends one copy from the other"
+    guard !report.isSound else {
+      return Finding("journal", .ok, "\(entries), both copies whole and the same")
+    }
+    return Finding(
+      "journal", .warning, "\(entries); one copy is damaged or lags behind",
+      try:
+        "lethe journal verify says where; the next start mends it from the other copy, so look at "
+        + "its disk first")
   }
 }

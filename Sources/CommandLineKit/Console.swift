@@ -48,11 +48,14 @@ package struct Console: Sendable {
   /// - Parameters:
   ///   - total: how many units there are in all, where that is known.
   ///   - unit: plural, as in "steps".
-  package func progress(_ label: String, total: Int?, unit: String) -> ProgressReporter {
+  ///   - alreadyCompleted: units that were done before; they count as done, not as speed.
+  package func progress(
+    _ label: String, total: Int?, unit: String, alreadyCompleted: Int = 0
+  ) -> ProgressReporter {
     ProgressReporter(
       meter: ProgressMeter(
         label: label, total: total, unit: unit, columnCount: errorTerminal.columnCount,
-        startedAt: ProgressReporter.monotonicSeconds()),
+        startedAt: ProgressReporter.monotonicSeconds(), alreadyCompleted: alreadyCompleted),
       sink: errors, now: ProgressReporter.monotonicSeconds)
   }
 }

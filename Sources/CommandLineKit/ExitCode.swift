@@ -27,8 +27,9 @@ package enum ExitCode: Int32, CaseIterable, Sendable {
   case tryLater = 75
   case configuration = 78
 
-  /// Those that any verb may end with, whether it names them or not.
-  static let ofEveryVerb: Set<ExitCode> = [.ok, .failure, .usage]
+  /// Those that any verb may end with, whether it names them or not: each writes at least to
+  /// standard output.
+  static let ofEveryVerb: Set<ExitCode> = [.ok, .failure, .usage, .cannotWrite]
 
   /// The table's right-hand column, for `help exit-codes`.
   package var meaning: String {

@@ -148,7 +148,10 @@ extension CoordinatorService {
     } else if let subject {
       let tag = directory.subjectTag(subject)
       let tags = loop.inspect { $0.records.tags(ofSubject: tag) }
-      try add(tags, to: &selection) { $0.subject == subject }
+      // Beside ids too: whoever names a person must not believe that one without records was found.
+      guard try add(tags, to: &selection, where: { $0.subject == subject }) else {
+        throw Self.noneMeant(request)
+      }
     }
     if request.duplicates == true {
       let named = Set(selection.ids.compactMap { $0 }.map(directory.tag))
@@ -164,19 +167,23 @@ extension CoordinatorService {
       try add(tags.0.subtracting(named), to: &selection) { payloads.contains($0.payloadDigest) }
     }
     guard !selection.ids.isEmpty else {
-      let condition = [
-        request.label.map { _ in "label" }, request.subject.map { _ in "subject" },
-      ].compactMap { $0 }.joined(separator: " and ")
-      throw condition.isEmpty
-        ? APIFailure(400, "no id was given")
-        : APIFailure(
-          404, "no live record has this \(condition)",
-          try: "compare its spelling, case included; lethe deletions lists what left before")
+      throw Self.noneMeant(request)
     }
     guard selection.ids.count <= Self.maximumIDCount else {
       throw APIFailure(413, "more than \(Self.maximumIDCount) ids", try: "send them in parts")
     }
     return selection
+  }
+
+  private static func noneMeant(_ request: CoordinatorAPI.DeletionRequest) -> APIFailure {
+    let condition = [
+      request.label.map { _ in "label" }, request.subject.map { _ in "subject" },
+    ].compactMap { $0 }.joined(separator: " and ")
+    return condition.isEmpty
+      ? APIFailure(400, "no id was given")
+      : APIFailure(
+        404, "no live record has this \(condition); nothing was deleted",
+        try: "compare its spelling, case included; lethe deletions lists what left before")
   }
 
   /// No index knows labels: every slice is read.
@@ -203,14 +210,17 @@ extension CoordinatorService {
     selection.add(found)
   }
 
+  /// - Returns: Whether any record is meant, named before or not.
+  @discardableResult
   private func add(
     _ tags: Set<RecordTag>, to selection: inout Selection, where isMeant: (Record) -> Bool
-  ) throws {
-    let known = Set(selection.ids.compactMap { $0 })
-    var found: [RecordID] = []
+  ) throws -> Bool {
+    var meant: [RecordID] = []
     // Tags are looked up by a short hash; the records themselves decide.
-    try visit(tags) { if isMeant($0), !known.contains($0.id) { found.append($0.id) } }
-    selection.add(found)
+    try visit(tags) { if isMeant($0) { meant.append($0.id) } }
+    let known = Set(selection.ids.compactMap { $0 })
+    selection.add(meant.filter { !known.contains($0) })
+    return !meant.isEmpty
   }
 
   /// Reads the records behind tags from their slices' files.

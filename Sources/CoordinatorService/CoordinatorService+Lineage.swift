@@ -122,7 +122,7 @@ extension CoordinatorService {
     guard let slot = matches.keys.min() else {
       throw APIFailure(
         404, "no block has this key now",
-        try: "a deletion gives blocks new keys; use at to ask about an earlier state")
+        try: "lethe lineage shard N lists the keys of now; --at asks about an earlier state")
     }
     guard Set(matches.values).count == 1 else {
       throw APIFailure(422, "several keys begin like this", try: "give more digits")

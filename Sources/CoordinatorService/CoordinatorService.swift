@@ -68,6 +68,7 @@ package final class CoordinatorService: Sendable {
     deadline = try file.deadlinePolicy()
     aggregation = try file.aggregation()
     let (auditShare, maximumWorkers) = (try file.auditShare(), try file.maximumWorkers())
+    let addresses = try Listening.addresses(file)
     let run = try OpenedRun(file, base: base, log: log)
     serving = file.coordinator.serving ?? .deepest
     limits = WorkerLimits(
@@ -86,19 +87,10 @@ package final class CoordinatorService: Sendable {
     try directory.keys.makeLocalKey()
     let last = try Endpoint.read(from: directory.path)
     isInDevelopment = file.coordinator.developmentMode ?? false
-    workerListener = try Listening.start(
-      "coordinator.workers", file.coordinator.workers, last: last?.workers,
-      reach: isInDevelopment
-        ? .loopback(
-          because: "coordinator.developmentMode accepts a key that everybody knows: switch it off, "
-            + "or listen on 127.0.0.1") : .anywhere
-    ) { try TCPListener($0) }
-    httpServer = try Listening.start(
-      "coordinator.http", file.coordinator.http, last: last?.http,
-      reach: .loopback(
-        because: "listen on 127.0.0.1, and let others in through a proxy that speaks TLS: tokens "
-          + "must not cross a network in clear")
-    ) { try HTTPServer($0) }
+    workerListener = try Listening.start(addresses.workers, last: last?.workers) {
+      try TCPListener($0)
+    }
+    httpServer = try Listening.start(addresses.http, last: last?.http) { try HTTPServer($0) }
     loop = CoordinatorLoop(saltPath: directory.saltPath, log: log)
     let coordinator = Coordinator(
       run.state, records: run.records, auditShare: auditShare,

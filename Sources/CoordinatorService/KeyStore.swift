@@ -61,7 +61,12 @@ package struct KeyStore: Sendable {
   }
 
   /// Makes a key that the coordinator knows at once.
-  package func add(name: String, role: KeyRole) throws -> PeerKey {
+  ///
+  /// - Parameter handOver: Gives the key to its holder before it counts: nobody has a key then that
+  ///   the run does not know for longer than this call, and no key counts that nobody has.
+  package func add(name: String, role: KeyRole, handOver: (PeerKey) throws -> Void = { _ in })
+    throws -> PeerKey
+  {
     guard let key = KeyFile.make(name: name, role: role) else {
       throw ServiceError(
         .usage, "\"\(name)\" is no name of a key",
@@ -71,6 +76,7 @@ package struct KeyStore: Sendable {
       throw ServiceError(
         .usage, "there is a key named \(name) already", try: "revoke it, or choose another name")
     }
+    try handOver(key)
     try KeyFile.write(key, to: path(key.id))
     return key
   }

@@ -9,14 +9,10 @@ enum Listening {
     case anywhere
   }
 
-  /// Binds an address of the run file.
+  /// The address that the run file names, if a coordinator may listen there.
   ///
-  /// - Parameter last: Where the coordinator before this one listened. With port 0 its port is
-  ///   taken again if it is free, so that workers find the run where they left it.
-  static func start<Listener>(
-    _ field: String, _ text: String, last: String?, reach: Reach,
-    _ bind: (NetworkAddress) throws -> Listener
-  ) throws -> Listener {
+  /// - Throws: `ServiceError`
+  static func address(_ field: String, _ text: String, reach: Reach) throws -> NetworkAddress {
     guard let address = NetworkAddress(text) else {
       throw ServiceError(
         .configuration, "\(field) is \"\(text)\", not host:port", try: "write 127.0.0.1:7420")
@@ -25,6 +21,34 @@ enum Listening {
       throw ServiceError(
         .configuration, "\(field) is \(address), which other machines can reach", try: reason)
     }
+    return address
+  }
+
+  /// Both addresses of a run file.
+  static func addresses(_ file: RunFile) throws -> (workers: NetworkAddress, http: NetworkAddress) {
+    let isInDevelopment = file.coordinator.developmentMode ?? false
+    return (
+      try address(
+        "coordinator.workers", file.coordinator.workers,
+        reach: isInDevelopment
+          ? .loopback(
+            because: "coordinator.developmentMode accepts a key that everybody knows: switch it "
+              + "off, or listen on 127.0.0.1") : .anywhere),
+      try address(
+        "coordinator.http", file.coordinator.http,
+        reach: .loopback(
+          because: "listen on 127.0.0.1, and let others in through a proxy that speaks TLS: tokens "
+            + "must not cross a network in clear"))
+    )
+  }
+
+  /// Binds an address of the run file.
+  ///
+  /// - Parameter last: Where the coordinator before this one listened. With port 0 its port is
+  ///   taken again if it is free, so that workers find the run where they left it.
+  static func start<Listener>(
+    _ address: NetworkAddress, last: String?, _ bind: (NetworkAddress) throws -> Listener
+  ) throws -> Listener {
     if address.port == 0, let last = last.flatMap({ NetworkAddress($0) }),
       last.host == address.host, let listener = try? bind(last)
     {

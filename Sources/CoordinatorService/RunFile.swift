@@ -154,13 +154,25 @@ extension RunFile {
     }
     switch error {
     case DecodingError.keyNotFound(let key, let context): return "\(path(context, key)) is missing"
-    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
-      return "\(path(context)) has the wrong type"
+    case DecodingError.typeMismatch(let type, let context),
+      DecodingError.valueNotFound(let type, let context):
+      return "\(path(context)) is not \(word(for: type))"
     case DecodingError.dataCorrupted(let context):
       return context.codingPath.isEmpty
         ? (context.underlyingError.map { "\($0)" } ?? context.debugDescription)
         : "\(path(context)) has a value that is not allowed"
     default: return "\(error)"
+    }
+  }
+
+  private static func word(for type: any Any.Type) -> String {
+    switch type {
+    case is String.Type: "a text in quotes"
+    case is Bool.Type: "true or false"
+    case is Int.Type, is UInt64.Type: "a whole number"
+    case is Double.Type: "a number"
+    case is [Any].Type: "a list in [ ]"
+    default: "of its type"
     }
   }
 

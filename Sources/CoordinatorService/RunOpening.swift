@@ -43,12 +43,29 @@ package struct OpenedRun {
       return
     }
     var state = try RunState(replaying: opened.snapshot?.bytes, opened.payloads)
-    let run = state.run
-    // The backbone is looked at only when a run is created; after that its digest stands in the
-    // journal and every worker proves to have the same one.
-    let startingAdapter = try file.startingAdapter(base: base)
+    try Self.refuse(file, base: base, otherThan: state.run, in: folder)
+    records = try Self.check(&state, directory, journal, log)
+    self.state = state
+  }
+
+  /// Looks whether a start would take a run file for the run that is there; changes nothing.
+  ///
+  /// - Throws: `ServiceError`, as the start would; `JournalFailure` where it cannot be told.
+  package static func check(_ file: RunFile, base: String) throws {
+    let folder = resolve(file.coordinator.directory, base: base)
+    let view = try Journal.read(try file.journalFolders(directory: folder))
+    let state = try RunState(replaying: view.snapshot?.bytes, view.payloads)
+    try refuse(file, base: base, otherThan: state.run, in: folder)
+  }
+
+  /// The backbone is looked at only when a run is created; after that its digest stands in the
+  /// journal and every worker proves to have the same one.
+  private static func refuse(
+    _ file: RunFile, base: String, otherThan run: RunDescription, in folder: String
+  ) throws {
     let described = try file.description(
-      backbone: run.backbone, layerCount: run.layerCount, startingAdapter: startingAdapter?.digest)
+      backbone: run.backbone, layerCount: run.layerCount,
+      startingAdapter: try file.startingAdapter(base: base)?.digest)
     let changed = described.differences(from: run)
     guard changed.isEmpty else {
       throw ServiceError(
@@ -56,8 +73,6 @@ package struct OpenedRun {
         "the run file differs from the run in \(folder) in: \(changed.joined(separator: ", "))",
         try: "undo the change, or give the changed run a new coordinator.directory")
     }
-    records = try Self.check(&state, directory, journal, log)
-    self.state = state
   }
 
   /// Ingests the data: slices first, then one durable journal write that makes the run exist.

@@ -164,5 +164,6 @@ extension CoordinatorService {
     _ = try Webhook.all(file, base: base)
     _ = try file.deadlinePolicy()
     _ = (try file.aggregation(), try file.auditShare(), try file.maximumWorkers())
+    _ = try Listening.addresses(file)
   }
 }

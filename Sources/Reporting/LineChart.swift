@@ -1,25 +1,23 @@
 internal import CommandLineKit
 
-/// Lines over two axes.
+/// Lines over two axes. The first is whole and lies below; those above it have gaps and smaller
+/// dots, so that lines of the same values all show.
 package struct LineChart: Figure {
   package struct Series: Sendable {
     package let name: String
     package let points: [(x: Double, y: Double)]
     /// How far points may be off, each way; drawn as a band.
     package let deviations: [Double]?
-    /// For what was worked out, not measured.
-    package let isDashed: Bool
     /// Series of one kind share a colour.
     package let colour: Int
 
     package init(
       _ name: String, _ points: [(x: Double, y: Double)], deviations: [Double]? = nil,
-      isDashed: Bool = false, colour: Int
+      colour: Int
     ) {
       self.name = name
       self.points = points
       self.deviations = deviations
-      self.isDashed = isDashed
       self.colour = colour
     }
   }
@@ -35,7 +33,14 @@ package struct LineChart: Figure {
   }
 
   package var legend: [LegendEntry] {
-    series.map { LegendEntry(colour: $0.colour, isDashed: $0.isDashed, name: $0.name) }
+    series.enumerated().map {
+      LegendEntry(colour: $1.colour, dash: Self.dash(ofSeries: $0), name: $1.name)
+    }
+  }
+
+  /// The class of a line's dashes: `d0` has none.
+  private static func dash(ofSeries index: Int) -> String {
+    index == 0 ? "d0" : "d\(1 + (index - 1) % 3)"
   }
 
   /// One row for every place on the horizontal axis, thinned where there are many.
@@ -55,7 +60,7 @@ package struct LineChart: Figure {
   }
 
   private static let (width, height) = (480.0, 300.0)
-  private static let (left, right, top, bottom) = (54.0, 14.0, 12.0, 46.0)
+  private static let (left, right, top, bottom) = (72.0, 14.0, 12.0, 46.0)
 
   private func place(_ point: (x: Double, y: Double)) -> (x: Double, y: Double) {
     (
@@ -90,11 +95,11 @@ package struct LineChart: Figure {
         + "\(Markup.escaped(x.label))</text>"
         + "<text class=\"middle\" transform=\"translate(12 \(number((Self.top + bottom) / 2)))"
         + " rotate(-90)\">\(Markup.escaped(y.label))</text>")
-    for one in series { parts += drawing(of: one) }
+    for (index, one) in series.enumerated() { parts += drawing(of: one, at: index) }
     return (parts + ["</svg>"]).joined()
   }
 
-  private func drawing(of series: Series) -> [String] {
+  private func drawing(of series: Series, at index: Int) -> [String] {
     var parts: [String] = []
     func path(_ points: [(x: Double, y: Double)]) -> String {
       points.map(place).map { "\(Markup.number($0.x)) \(Markup.number($0.y))" }
@@ -108,13 +113,15 @@ package struct LineChart: Figure {
       parts.append(
         "<path class=\"band c\(series.colour)\" d=\"M\(path(upper + lower.reversed()))Z\"/>")
     }
-    let dash = series.isDashed ? " dashed" : ""
-    parts.append("<path class=\"line c\(series.colour)\(dash)\" d=\"M\(path(points))\"/>")
-    if points.count <= 24, !series.isDashed {
+    parts.append(
+      "<path class=\"line c\(series.colour) \(Self.dash(ofSeries: index))\""
+        + " d=\"M\(path(points))\"/>")
+    if points.count <= 24 {
+      let radius = Markup.number(max(4.5 - 1.2 * Double(index), 1.5))
       for point in points {
         let at = place(point)
         parts.append(
-          "<circle class=\"dot c\(series.colour)\" r=\"3\" cx=\"\(Markup.number(at.x))\""
+          "<circle class=\"dot c\(series.colour)\" r=\"\(radius)\" cx=\"\(Markup.number(at.x))\""
             + " cy=\"\(Markup.number(at.y))\"><title>\(Markup.escaped(series.name)): "
             + "\(Markup.escaped(x.text(point.x))), \(Humanized.fixed(point.y, digits: 4))</title>"
             + "</circle>")

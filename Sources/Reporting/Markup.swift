@@ -35,6 +35,7 @@ package protocol Figure: Sendable {
 package struct LegendEntry: Sendable {
   /// Its place among the colours of the page.
   package let colour: Int
-  package let isDashed: Bool
+  /// The class of its dashes.
+  package let dash: String
   package let name: String
 }

@@ -4,9 +4,11 @@ extension Page {
   static let style = """
     :root {
       --ground: #fcfcfb; --card: #ffffff; --ink: #1d1d1b; --soft: #5c5b57; --rule: #e4e3de;
+      --back: var(--ground);
       --c0: #2a6fdb; --c1: #c2570c; --c2: #0b8a5f; --c3: #8a4fd0; --c4: #b3266b; --c5: #7a6a00;
       --c6: #0e7f9c; --c7: #6b6a66;
       --trained: #2a6fdb; --training: #e0a100; --masked: #c8321f; --waiting: #c9c8c2;
+      --shade: #0004;
     }
     @media (prefers-color-scheme: dark) {
       :root {
@@ -14,6 +16,7 @@ extension Page {
         --c0: #6ea5ff; --c1: #f09552; --c2: #44c796; --c3: #bd95f5; --c4: #ee7bb0; --c5: #d4bd3a;
         --c6: #53c4e0; --c7: #a9a79f;
         --trained: #6ea5ff; --training: #f2c14e; --masked: #ef6a57; --waiting: #55544e;
+        --shade: #fff4;
       }
     }
     * { box-sizing: border-box; }
@@ -35,7 +38,7 @@ extension Page {
     .figures { display: grid; gap: 1rem;
       grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); }
     figure { margin: 0; background: var(--card); border: 1px solid var(--rule);
-      border-radius: 0.5rem; padding: 0.9rem; min-width: 0; }
+      border-radius: 0.5rem; padding: 0.9rem; min-width: 0; --back: var(--card); }
     figcaption { font-weight: 600; margin-bottom: 0.5rem; }
     .summary { font-size: 0.9rem; }
     figure > svg { width: 100%; max-width: 38rem; height: auto; display: block; }
@@ -44,7 +47,8 @@ extension Page {
     svg .end { text-anchor: end; } svg .middle { text-anchor: middle; }
     .rule { stroke: var(--rule); fill: none; } .axis { stroke: var(--soft); fill: none; }
     .line { fill: none; stroke: var(--c); stroke-width: 2; stroke-linejoin: round; }
-    .dashed { stroke-dasharray: 6 4; }
+    .d1 { stroke-dasharray: 8 6; } .d2 { stroke-dasharray: 2 5; }
+    .d3 { stroke-dasharray: 12 4 2 4; }
     .band { fill: var(--c); opacity: 0.16; } .dot, .bar { fill: var(--c); }
     .c0 { --c: var(--c0); } .c1 { --c: var(--c1); } .c2 { --c: var(--c2); } .c3 { --c: var(--c3); }
     .c4 { --c: var(--c4); } .c5 { --c: var(--c5); } .c6 { --c: var(--c6); } .c7 { --c: var(--c7); }
@@ -63,15 +67,28 @@ extension Page {
       transparent 3px 6px), var(--waiting) !important; }
     .key { display: flex; flex-wrap: wrap; gap: 0.2rem 1.1rem; font-size: 0.9rem; }
     .key i { vertical-align: -0.15rem; margin-right: 0.3rem; }
-    .scroll { overflow-x: auto; }
-    table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
+    /* Shadows at the edges beyond which there is more; where there is none, a cover hides them. */
+    .scroll { overflow-x: auto; background: linear-gradient(90deg, var(--back) 40%, transparent)
+        left / 2.5rem 100% no-repeat local,
+      linear-gradient(270deg, var(--back) 40%, transparent) right / 2.5rem 100% no-repeat local,
+      linear-gradient(90deg, var(--shade), transparent) left / 0.8rem 100% no-repeat scroll,
+      linear-gradient(270deg, var(--shade), transparent) right / 0.8rem 100% no-repeat scroll; }
+    table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums;
+      overflow-wrap: break-word; }
     th, td { padding: 0.25rem 0.8rem 0.25rem 0; text-align: right; white-space: nowrap;
       border-bottom: 1px solid var(--rule); font-weight: 400; }
+    thead th { white-space: normal; vertical-align: bottom; }
     .pairs th, .pairs td { text-align: left; white-space: normal; vertical-align: top; }
+    .pairs td { overflow-wrap: anywhere; }
     th:first-child { text-align: left; } thead th { color: var(--soft); }
     details summary { cursor: pointer; font-size: 0.9rem; color: var(--soft); }
     pre { overflow-x: auto; background: var(--card); border: 1px solid var(--rule);
       border-radius: 0.5rem; padding: 0.8rem; font-size: 0.9rem; }
+    @media (max-width: 34rem) {
+      svg text { font-size: 17px; } figure > svg { overflow: visible; }
+      table { font-size: 0.8rem; } th, td { padding-right: 0.5rem; }
+      th:first-child { white-space: normal; min-width: 6rem; }
+    }
     @media print { details > * { display: block; } figure { break-inside: avoid; } }
     """
 }

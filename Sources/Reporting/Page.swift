@@ -91,7 +91,7 @@ package struct Page: Sendable {
   private static func html(_ title: String, _ figure: any Figure) -> String {
     let legend = figure.legend.map { entry in
       "<li><svg class=\"sample\" viewBox=\"0 0 28 10\" aria-hidden=\"true\"><path class=\"line "
-        + "c\(entry.colour)\(entry.isDashed ? " dashed" : "")\" d=\"M1 5H27\"/></svg>"
+        + "c\(entry.colour) \(entry.dash)\" d=\"M1 5H27\"/></svg>"
         + "\(Markup.escaped(entry.name))</li>"
     }
     return """

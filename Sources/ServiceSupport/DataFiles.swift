@@ -15,6 +15,11 @@ package func readDataset(_ path: String, labels: [String]?) throws -> [Record] {
 }
 
 package func readDatasetContents(_ path: String, labels: [String]?) throws -> DatasetContents {
+  guard FileSystem.exists(path) else {
+    throw ServiceError(
+      .missingInput, "there is no file \(path)", try: "give the path of the data as it is from here"
+    )
+  }
   guard let format = DatasetFormat(fileName: path) else {
     throw ServiceError(
       .badData, "\(path): the ending says neither JSONL nor CSV", try: "name it .jsonl or .csv")

@@ -50,7 +50,7 @@ package struct DiskProbe: Equatable, Sendable {
 
   /// Of the disk, or the disk that a partition is of.
   private static func cache(of device: dev_t) -> String? {
-    let place = "/sys/dev/block/\(gnu_dev_major(device)):\(gnu_dev_minor(device))"
+    let place = "/sys/dev/block/\(gnu_dev_major(UInt(device))):\(gnu_dev_minor(UInt(device)))"
     for queue in ["\(place)/queue", "\(place)/../queue"] {
       if let bytes = try? FileSystem.read("\(queue)/write_cache") {
         return String(decoding: bytes, as: UTF8.self)

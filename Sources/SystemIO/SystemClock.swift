@@ -19,11 +19,14 @@ package enum SystemClock {
   /// Whether something keeps this machine's clock right, such as a time service; `nil` where the
   /// kernel does not say.
   package static var isKept: Bool? {
-    var state = timex()
+    // Larger than the structure, whose zeros ask for nothing to be set.
+    var state = [UInt64](repeating: 0, count: 64)
     let answer = adjtimex(&state)
-    guard answer >= 0 else { return nil }
-    return answer != TIME_ERROR && state.status & STA_UNSYNC == 0
+    return answer < 0 ? nil : answer != notKept
   }
+
+  /// `TIME_ERROR`
+  private static let notKept: CInt = 5
 
   /// Rests this thread.
   package static func sleep(seconds: Double) {

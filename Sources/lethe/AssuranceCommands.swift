@@ -22,12 +22,12 @@ let receiptCommand = Command(
       arguments: [Argument("id", help: "The deleted record's id.")],
       options: CoordinatorClient.options + [
         CommandOption("output", .path, placeholder: "FILE", help: "Write it here instead.")
-      ], exitCodes: [.badData, .unavailable]
+      ], exitCodes: CoordinatorClient.exitCodes
     ) { arguments, console in
       let bytes = try CoordinatorClient(arguments).bytes(
         "/v1/receipts?id=\(arguments.string("id").percentEncoded)")
       if let path = arguments.string(ifGiven: "output") {
-        try FileSystem.replace(path, with: bytes)
+        try writing(path) { try FileSystem.replace(path, with: bytes) }
         console.note("wrote \(path); verify it with lethe receipt verify \(path)")
       } else {
         // The file ends with a line break, and printing adds one.
@@ -64,7 +64,7 @@ let receiptCommand = Command(
         own salt. The ledger stays provable.
         """,
       arguments: [Argument("deletion", .integer(1...Int.max), help: "The deletion's number.")],
-      options: CoordinatorClient.options, exitCodes: [.badData, .unavailable]
+      options: CoordinatorClient.options, exitCodes: CoordinatorClient.exitCodes
     ) { arguments, console in
       let erased: SaltErasure = try CoordinatorClient(arguments).post(
         "/v1/salts/erase", SaltErasure(deletion: UInt64(arguments.integer("deletion"))))
@@ -94,6 +94,11 @@ private func verifyReceipt(_ arguments: ParsedArguments) throws -> ReceiptCheck 
       try FileSystem.read(path), id: id.map { Array($0.utf8) }, checkpoint: checkpoint,
       consistency: proof?.hashes)
   } catch let problem as ReceiptProblem {
+    if case .otherID = problem {
+      throw ServiceError(
+        .badData, "\(path) does not open to this --id",
+        try: "compare the id's spelling; without --id all the rest is checked")
+    }
     throw ServiceError(
       .badData, "\(path) is not a valid receipt: \(problem.sentence)",
       try: "ask for the receipt again, and keep the file byte for byte")
@@ -141,12 +146,12 @@ let ledgerCommand = Command(
       name: "checkpoint", summary: "print the ledger's head, to be kept, compared and signed",
       options: CoordinatorClient.options + [
         CommandOption("output", .path, placeholder: "FILE", help: "Write it here instead.")
-      ],
+      ], formats: [.text],
       examples: [
         Example(
           "lethe ledger checkpoint --output head && ssh-keygen -Y sign -n lethe -f KEY head",
           "Sign the head with an operator's key.")
-      ], exitCodes: [.unavailable]
+      ], exitCodes: CoordinatorClient.exitCodes
     ) { arguments, console in
       try write(CoordinatorClient(arguments).bytes("/v1/ledger/checkpoint"), arguments, console)
       return .ok
@@ -160,7 +165,7 @@ let ledgerCommand = Command(
         CommandOption(
           "entry", .integer(0...Int.max), placeholder: "N", help: "Prove that entry N is in it."),
         CommandOption("output", .path, placeholder: "FILE", help: "Write it here instead."),
-      ], exitCodes: [.badData, .unavailable]
+      ], exitCodes: CoordinatorClient.exitCodes
     ) { arguments, console in
       let query: String
       if let from = arguments.integer(ifGiven: "from") {
@@ -168,7 +173,9 @@ let ledgerCommand = Command(
       } else if let entry = arguments.integer(ifGiven: "entry") {
         query = "inclusion?entry=\(entry)"
       } else {
-        throw UserFacingError.usage("neither --from nor --entry was given")
+        throw UserFacingError.usage(
+          "neither --from nor --entry was given",
+          try: "--from N proves growth, --entry N membership")
       }
       try write(
         CoordinatorClient(arguments).bytes("/v1/ledger/\(query)"), arguments, console)
@@ -193,7 +200,7 @@ let ledgerCommand = Command(
 
 private func write(_ bytes: [UInt8], _ arguments: ParsedArguments, _ console: Console) throws {
   if let path = arguments.string(ifGiven: "output") {
-    try FileSystem.replace(path, with: bytes)
+    try writing(path) { try FileSystem.replace(path, with: bytes) }
   } else {
     try console.print(String(decoding: bytes.dropLast(), as: UTF8.self))
   }
@@ -206,7 +213,7 @@ let whyCommand = Command(
   arguments: [
     Argument("block", help: "shard/sequence/stage, or the block's key or its first digits.")
   ],
-  options: CoordinatorClient.options, exitCodes: [.badData, .unavailable]
+  options: CoordinatorClient.options, exitCodes: CoordinatorClient.exitCodes
 ) { arguments, console in
   let history: BlockHistory = try CoordinatorClient(arguments).get(
     "/v1/why?block=\(arguments.string("block").percentEncoded)")
@@ -241,10 +248,16 @@ let backupCommand = Command(
     CommandOption(
       "output", .path, placeholder: "DIR", required: true,
       help: "A folder that is not there yet, on the coordinator's machine.")
-  ], exitCodes: [.unavailable, .cannotWrite]
+  ], exitCodes: CoordinatorClient.exitCodes
 ) { arguments, console in
-  let report: BackupReport = try CoordinatorClient(arguments).post(
-    "/v1/backups", CopyRequest(path: absolute(arguments.string("output"))), timeoutSeconds: 3600)
+  let report: BackupReport
+  do {
+    report = try CoordinatorClient(arguments).post(
+      "/v1/backups", CopyRequest(path: absolute(arguments.string("output"))), timeoutSeconds: 3600)
+  } catch let error as ServiceError where error.kind == .tryLater {
+    // A conflict, and the folder is the only one there can be: waiting does not end it.
+    throw ServiceError(.cannotWrite, error.message, try: error.hint)
+  }
   try show(report, arguments, console) { report in
     """
     wrote \(report.path): \(report.records) records, \(report.files) files, \

@@ -26,10 +26,17 @@ struct CoordinatorClient: Sendable {
       help: "The run's file token, or a key of role operator or reader; default: found by itself."),
   ]
 
+  /// What every such verb may end with: no run file, a wrong one or a wrong token, a refusal, or a
+  /// file that it is given and that is not there.
+  static let exitCodes: [ExitCode] = [
+    .badData, .missingInput, .unavailable, .tryLater, .configuration,
+  ]
+
   init(_ arguments: ParsedArguments) throws {
     if let text = arguments.string(ifGiven: "coordinator") {
       guard let address = NetworkAddress(text) else {
-        throw UserFacingError.usage("--coordinator is not host:port")
+        throw UserFacingError.usage(
+          "--coordinator is not host:port", try: "write 127.0.0.1:7421")
       }
       guard let path = arguments.string(ifGiven: "token-file") else {
         throw UserFacingError.usage(
@@ -69,7 +76,7 @@ struct CoordinatorClient: Sendable {
   /// The page at `/`, with the token where the page finds it and no server ever does.
   var pageAddress: String { "http://\(address)/#token=\(token.percentEncoded)" }
 
-  func get<Value: Decodable>(_ path: String, timeoutSeconds: Int = 60) throws -> Value {
+  func get<Value: Decodable>(_ path: String, timeoutSeconds: Int = 20) throws -> Value {
     try decode(send("GET", path, [], timeoutSeconds))
   }
 
@@ -97,6 +104,10 @@ struct CoordinatorClient: Sendable {
       if !body.isEmpty { headers["Content-Type"] = "application/json" }
       response = try HTTPClient.send(
         method, path, body: body, headers: headers, to: address, timeoutSeconds: timeoutSeconds)
+    } catch let error as SystemCallError where error.isTimeout {
+      throw ServiceError(
+        .unavailable, "the coordinator at \(address) has not answered for \(timeoutSeconds) s",
+        try: "see what its process does: lethe doctor names it, ops/runbooks/LetheDown.md goes on")
     } catch {
       throw ServiceError(
         .unavailable, "the coordinator at \(address) does not answer: \(error)",
@@ -143,6 +154,17 @@ func readRunFile(_ path: String) throws -> RunFile {
 
 /// The folder that relative paths in a file start from.
 func folder(of path: String) -> String { FileSystem.directory(of: path) }
+
+/// Does what writes an output, and says of a failure that it is the output's.
+func writing(_ path: String, _ write: () throws -> Void) throws {
+  do {
+    try write()
+  } catch let error as SystemCallError {
+    throw ServiceError(
+      .cannotWrite, "cannot write \(path): \(error)",
+      try: "choose a folder that is there and that you may write to")
+  }
+}
 
 /// Prints a result as JSON, or as the text made from it.
 func show<Value: Encodable>(

@@ -11,7 +11,7 @@ let dashboardCommand = Command(
     """,
   options: CoordinatorClient.options,
   examples: [Example("lethe dashboard --run lethe.json5", "Open what it prints.")],
-  exitCodes: [.unavailable]
+  exitCodes: CoordinatorClient.exitCodes
 ) { arguments, console in
   let client = try CoordinatorClient(arguments)
   // A page that nobody answers is no use.

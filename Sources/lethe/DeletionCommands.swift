@@ -60,7 +60,7 @@ let deleteCommand = Command(
     Example(
       "lethe delete --where batch.jsonl --measure test.jsonl --wait repaired",
       "A poisoned batch, and what it did to the answers."),
-  ], exitCodes: [.changesPlanned, .badData, .unavailable, .tryLater]
+  ], exitCodes: CoordinatorClient.exitCodes + [.changesPlanned]
 ) { arguments, console in
   var request = DeletionRequest(
     ids: try ids(arguments), subject: arguments.string(ifGiven: "subject"),
@@ -81,7 +81,7 @@ let deleteCommand = Command(
   if arguments.flag("dry-run") {
     let plan: DeletionPlanReport = try client.post("/v1/deletions/plan", request)
     try show(plan, arguments, console, text: planText)
-    return plan.ids.isEmpty ? .ok : .changesPlanned
+    return plan.ids.isEmpty ? .badData : .changesPlanned
   }
   let yardstick = try arguments.string(ifGiven: "measure").map { try Yardstick($0, client) }
   let before = try yardstick?.measure("before")
@@ -110,18 +110,17 @@ private func ids(_ arguments: ParsedArguments) throws -> [String] {
 }
 
 private func readPlan(_ path: String) throws -> DeletionPlanReport {
-  do {
-    return try JSONDecoder().decode(
-      DeletionPlanReport.self, from: Data(try FileSystem.read(path)))
-  } catch {
+  let bytes = try FileSystem.read(path)
+  guard let plan = try? JSONDecoder().decode(DeletionPlanReport.self, from: Data(bytes)) else {
     throw ServiceError(
-      .badData, "\(path) is not a plan: \(error)",
-      try: "save one with lethe delete … --dry-run --format json")
+      .badData, "\(path) is not a plan", try: "save one with lethe delete … --dry-run --format json"
+    )
   }
+  return plan
 }
 
 private func planText(_ plan: DeletionPlanReport) -> String {
-  guard !plan.ids.isEmpty else { return "nothing to delete: no live record was named" }
+  guard !plan.ids.isEmpty else { return "nothing to delete: none of the ids names a live record" }
   var lines = [
     "would delete \(Humanized.count(plan.ids.count, "record")) and mask "
       + Humanized.count(plan.blocksMasked, "block")
@@ -227,6 +226,9 @@ private func add(_ conditions: [String], to request: inout DeletionRequest) thro
     } else if condition.hasPrefix("subject=") {
       try once(request.subject, "--subject")
       request.subject = String(condition.dropFirst("subject=".count))
+    } else if !FileSystem.exists(condition), let equals = condition.firstIndex(of: "=") {
+      throw UserFacingError.usage(
+        "--where knows no \(condition[..<equals])", try: "use label=, subject= or a file's name")
     } else {
       let contents = try readDatasetContents(condition, labels: nil)
       request.ids += (contents.training + contents.evaluation.map(\.record)).map(\.id.text)
@@ -263,7 +265,7 @@ private func waitFor(
 
 let deletionsCommand = Command(
   name: "deletions", summary: "list deletions, the times of their states, and when they are due",
-  options: CoordinatorClient.options, exitCodes: [.unavailable]
+  options: CoordinatorClient.options, exitCodes: CoordinatorClient.exitCodes
 ) { arguments, console in
   let list: DeletionList = try CoordinatorClient(arguments).get("/v1/deletions")
   try show(list, arguments, console) { list in

@@ -26,7 +26,7 @@ let evaluateCommand = Command(
     Example(
       "lethe evaluate --members deleted.jsonl --compare fresh.json5",
       "Whether deleted records show, against a run that never saw them."),
-  ], exitCodes: [.badData, .unavailable]
+  ], exitCodes: CoordinatorClient.exitCodes
 ) { arguments, console in
   try pinNumerics()
   let report = try Evaluator(runFile: arguments.string("run"), arguments, console).report()
@@ -67,6 +67,8 @@ struct Evaluator {
   private let table: PrefixLogits
   private let rule: Aggregation
   private let serving: ServingRule
+  /// Of `--members`; read before anything is computed.
+  private let members: [Record]?
   private let arguments: ParsedArguments
   private let console: Console
 
@@ -79,6 +81,7 @@ struct Evaluator {
       try subject.evaluationRecords(arguments.strings("data"))
         .prefix(arguments.integer(ifGiven: "limit") ?? .max))
     targets = try texts.map(subject.target)
+    members = try arguments.string(ifGiven: "members").map(subject.records)
     guard subject.status.shards.contains(where: { $0.depth > 0 }) else {
       throw ServiceError(
         .unavailable, "no shard serves anything now", try: "wait for training or repair")
@@ -107,7 +110,7 @@ struct Evaluator {
       },
       fullRetraining: .fullRetraining(
         recordCount: subject.status.records, layerCount: subject.layerCount),
-      membership: try arguments.string(ifGiven: "members").map(membership))
+      membership: try members.map(membership))
   }
 
   /// The run with its first sequences alone.
@@ -207,8 +210,7 @@ struct Evaluator {
       ? nil : targets.compactMap { if case .value(let value) = $0 { value } else { nil } }
   }
 
-  private func membership(_ path: String) throws -> EvaluationReport.Membership {
-    let members = try subject.records(of: path)
+  private func membership(_ members: [Record]) throws -> EvaluationReport.Membership {
     let memberTargets = try members.map(subject.target)
     func tests(
       _ subject: EvaluationSubject, _ strangers: PrefixLogits, _ table: PrefixLogits

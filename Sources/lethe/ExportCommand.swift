@@ -37,20 +37,25 @@ let exportCommand = Command(
     Example("lethe export --shard 0 --output shard0", "A folder that PEFT loads."),
     Example("lethe export --shard 0 --output shard0 --check", "Is it still what is served?"),
   ],
-  exitCodes: [.badData, .missingInput, .unavailable]
+  exitCodes: CoordinatorClient.exitCodes
 ) { arguments, console in
   try pinNumerics()
   let output = arguments.string("output")
   let exporter = try Exporter(arguments)
   var exported: [ExportResult.Item] = []
   if arguments.flag("all") {
+    guard arguments.integer(ifGiven: "shard") == nil else {
+      throw UserFacingError.usage(
+        "--shard and --all were both given", try: "leave one of them out")
+    }
     for shard in try exporter.servingShards() {
       exported.append(try exporter.export(shard, to: "\(output)/shard-\(shard)"))
     }
   } else if let shard = arguments.integer(ifGiven: "shard") {
     exported.append(try exporter.export(shard, to: output))
   } else {
-    throw UserFacingError.usage("neither --shard nor --all was given")
+    throw UserFacingError.usage(
+      "neither --shard nor --all was given", try: "--shard 0, or --all")
   }
   try show(ExportResult(exported: exported), arguments, console) {
     $0.exported.map { item in

@@ -80,7 +80,7 @@ let initCommand = Command(
     partitionKey: arguments.string(ifGiven: "partition-key")
       ?? SystemRandom.bytes(count: 32).hex)
   settings.layersPerBlock = shape.layersPerBlock
-  try FileSystem.replace(output, with: Array(settings.text.utf8))
+  try writing(output) { try FileSystem.replace(output, with: Array(settings.text.utf8)) }
   try show(InitResult(runFile: output, records: count, labels: settings.labels), arguments, console)
   {
     """
@@ -157,10 +157,23 @@ struct RunFileText {
   var layersPerBlock: [Int]?
   var repair = #"{ policy: "batched", quietSeconds: 5, maximumAgeSeconds: 60 }"#
 
+  /// A list with a value for each slice, as an example in a comment.
+  private func sample(_ count: Int? = nil, _ value: (Int) -> String) -> String {
+    "[\((0..<(count ?? slices)).map(value).joined(separator: ", "))]"
+  }
+
+  private var layers: String {
+    layersPerBlock.map { "layersPerBlock: \($0)," }
+      ?? "// layersPerBlock: \(sample { _ in "2" }),"
+  }
+
+  private var probabilities: String { sample { "0.0\(1 + $0 % 9)" } }
+  private var thresholds: String { sample(slices - 1) { "0.\(10 + min($0, 89))" } }
+
   var text: String {
     """
-    // A Lethe run. After the first start only "coordinator" addresses may change: everything else
-    // shapes the blocks, and a changed run is a new run with a directory of its own.
+    // A Lethe run. After the first start only "coordinator" and "webhooks" may change: everything
+    // else shapes the blocks, and a changed run is a new run with a directory of its own.
     {
       name: \(quote(name)),
       backbone: \(quote(backbone)),
@@ -175,11 +188,11 @@ struct RunFileText {
       sequences: \(sequences),
       stageData: "cumulative", // or "disjoint"
       // Layers of each block, the topmost first; without it all, as evenly as they go.
-      \(layersPerBlock.map { "layersPerBlock: \($0)," } ?? "// layersPerBlock: [2, 2, 2],")
+      \(layers)
       // For slices that are not equally likely to lose a record: sequences by matching or sampling.
-      // sequenceSelection: { method: "matching", sliceProbabilities: [0.01, 0.05, 0.2] },
-      // Gathers records by the deletionProbability that they declare: two bounds of three slices.
-      // sliceThresholds: [0.02, 0.1],
+      // sequenceSelection: { method: "matching", sliceProbabilities: \(probabilities) },
+      // Gathers records by the deletionProbability that they declare: bounds between slices.
+      // sliceThresholds: \(thresholds),
       seed: \(seed),
       // Places records by HMAC-SHA256 of their ids. With the same key, and without a record, every
       // other record keeps its place.

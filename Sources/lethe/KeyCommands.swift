@@ -32,7 +32,7 @@ let keyCommand = Command(
         Example(
           "lethe key new --name gpu-7 --role worker --output gpu-7.key",
           "A key for the workers of one machine.")
-      ], exitCodes: [.configuration, .cannotWrite]
+      ], exitCodes: [.configuration, .missingInput, .cannotWrite]
     ) { arguments, console in
       let output = arguments.string(ifGiven: "output")
       if let output, FileSystem.exists(output) {
@@ -42,15 +42,16 @@ let keyCommand = Command(
       guard let role = KeyRole(rawValue: arguments.string("role")) else {
         throw UserFacingError.usage("--role is no role")
       }
-      let key = try keyStore(arguments).add(name: arguments.string("name"), role: role)
-      if let output { try KeyFile.write(key, to: output) }
+      let key = try keyStore(arguments).add(name: arguments.string("name"), role: role) { key in
+        if let output { try writing(output) { try KeyFile.write(key, to: output) } }
+      }
       let made = MadeKey(key, line: output == nil ? String(key.line.dropLast()) : nil)
       try show(made, arguments, console) { $0.line ?? "wrote the key \($0.id) to \(output ?? "")" }
       return .ok
     },
     Command(
       name: "list", summary: "show whose keys the run knows, without their secrets",
-      options: [runOption], exitCodes: [.configuration]
+      options: [runOption], exitCodes: [.configuration, .missingInput]
     ) { arguments, console in
       let list = KeyList(keys: try keyStore(arguments).all().map { MadeKey($0, line: nil) })
       try show(list, arguments, console) { list in
@@ -63,7 +64,7 @@ let keyCommand = Command(
     Command(
       name: "revoke", summary: "forget a key; its connections end within a second",
       arguments: [Argument("key", help: "The key's id or name.")],
-      options: [runOption], exitCodes: [.badData, .configuration]
+      options: [runOption], exitCodes: [.badData, .configuration, .missingInput]
     ) { arguments, console in
       let text = arguments.string("key")
       guard let id = try keyStore(arguments).revoke(text) else {

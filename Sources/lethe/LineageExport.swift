@@ -24,7 +24,7 @@ let lineageExportCommand = Command(
   ], formats: [.openlineage],
   examples: [
     Example("lethe lineage export --output lineage.jsonl", "For a catalogue to read.")
-  ], exitCodes: [.unavailable, .cannotWrite]
+  ], exitCodes: CoordinatorClient.exitCodes
 ) { arguments, console in
   let client = try CoordinatorClient(arguments)
   let status: RunStatus = try client.get("/v1/status")
@@ -38,7 +38,7 @@ let lineageExportCommand = Command(
     }
   }
   if let path = arguments.string(ifGiven: "output") {
-    try FileSystem.replace(path, with: lines)
+    try writing(path) { try FileSystem.replace(path, with: lines) }
     console.note("wrote \(path)")
   } else if !lines.isEmpty {
     try console.print(String(decoding: lines, as: UTF8.self))

@@ -45,7 +45,7 @@ let predictCommand = Command(
     Example(
       "lethe predict --backbone DIR --adapter DIR --labels a,b --file texts.jsonl",
       "Needs no coordinator."),
-  ], exitCodes: [.badData, .unavailable]
+  ], exitCodes: CoordinatorClient.exitCodes
 ) { arguments, console in
   var records = arguments.strings("text").map { PredictionRequest.Item(text: $0) }
   if let path = arguments.string(ifGiven: "file") { records += try readTexts(path) }

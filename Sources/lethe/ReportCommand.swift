@@ -32,7 +32,7 @@ let reportCommand = Command(
     Example(
       "lethe report --evaluation s3t.json --beside full.json --beside sisa.json",
       "Three layouts on one page."),
-  ], exitCodes: [.badData, .unavailable, .cannotWrite]
+  ], exitCodes: CoordinatorClient.exitCodes
 ) { arguments, console in
   try pinNumerics()
   let output = arguments.string("output")

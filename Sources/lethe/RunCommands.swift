@@ -13,7 +13,7 @@ let trainCommand = Command(
     CommandOption(
       "timeout", .number(0...1e9), placeholder: "SECONDS", default: "86400",
       help: "With --watch: give up after this long (exit 75)."),
-  ], exitCodes: [.unavailable, .tryLater]
+  ], exitCodes: CoordinatorClient.exitCodes
 ) { arguments, console in
   let client = try CoordinatorClient(arguments)
   var status: RunStatus = try client.post("/v1/train")
@@ -33,7 +33,12 @@ func watch(_ client: CoordinatorClient, _ console: Console, timeoutSeconds: Doub
 {
   let deadline = SystemClock.seconds + timeoutSeconds
   var status: RunStatus = try client.get("/v1/status")
-  let progress = console.progress("training", total: status.blocks, unit: "blocks")
+  if status.blocksTrained == status.blocks { return status }
+  let stopped = Promise<CInt>()
+  let signals = TerminationSignals { stopped.fulfil($0) }
+  defer { signals.cancel() }
+  let progress = console.progress(
+    "training", total: status.blocks, unit: "blocks", alreadyCompleted: status.blocksTrained)
   defer { progress.finish() }
   while true {
     progress.update(completed: status.blocksTrained)
@@ -51,14 +56,18 @@ func watch(_ client: CoordinatorClient, _ console: Console, timeoutSeconds: Doub
         .tryLater, "not all blocks stand yet; waiting: \(reasons.joined(separator: ", "))",
         try: "lethe status shows what each waits for")
     }
-    SystemClock.sleep(seconds: 0.2)
+    if stopped.wait(seconds: 0.2) != nil {
+      throw ServiceError(
+        .tryLater, "nobody watches any more; training goes on",
+        try: "lethe train --watch follows it again; lethe status shows where it is")
+    }
     status = try client.get("/v1/status")
   }
 }
 
 let statusCommand = Command(
   name: "status", summary: "show depth by shard, queue, workers, and why anything waits",
-  options: CoordinatorClient.options, exitCodes: [.unavailable]
+  options: CoordinatorClient.options, exitCodes: CoordinatorClient.exitCodes
 ) { arguments, console in
   try show(
     CoordinatorClient(arguments).get("/v1/status") as RunStatus, arguments, console,
@@ -146,7 +155,7 @@ let lineageCommand = Command(
     Command(
       name: "record", summary: "where a record lies and which blocks depend on it",
       arguments: [Argument("id", help: "The record's id.")],
-      options: CoordinatorClient.options + [atOption], exitCodes: [.unavailable]
+      options: CoordinatorClient.options + [atOption], exitCodes: CoordinatorClient.exitCodes
     ) { arguments, console in
       let id = arguments.string("id").percentEncoded
       let lineage: RecordLineage = try CoordinatorClient(arguments).get(
@@ -163,7 +172,7 @@ let lineageCommand = Command(
       name: "shard", summary: "a shard's slices, sequences and blocks",
       arguments: [Argument("number", .integer(0...Int.max), help: "The shard.")],
       options: CoordinatorClient.options + [atOption], formats: [.table, .json, .dot],
-      exitCodes: [.unavailable]
+      exitCodes: CoordinatorClient.exitCodes
     ) { arguments, console in
       let lineage: ShardLineage = try CoordinatorClient(arguments).get(
         "/v1/lineage/shards/\(arguments.integer("number"))" + at(arguments, "?"))
@@ -175,7 +184,7 @@ let lineageCommand = Command(
     Command(
       name: "block", summary: "everything that shaped one block",
       arguments: [Argument("key", help: "The block's key, or its first digits.")],
-      options: CoordinatorClient.options + [atOption], exitCodes: [.unavailable, .badData]
+      options: CoordinatorClient.options + [atOption], exitCodes: CoordinatorClient.exitCodes
     ) { arguments, console in
       let lineage: BlockLineage = try CoordinatorClient(arguments).get(
         "/v1/lineage/blocks/\(arguments.string("key").percentEncoded)" + at(arguments, "?"))
@@ -273,7 +282,7 @@ let verifyCommand = Command(
     CommandOption(
       "timeout", .number(0...1e9), placeholder: "SECONDS", default: "86400",
       help: "Give up on retraining after this long (exit 75)."),
-  ], exitCodes: [.unavailable, .tryLater]
+  ], exitCodes: CoordinatorClient.exitCodes
 ) { arguments, console in
   let client = try CoordinatorClient(arguments)
   var report: VerificationReport = try client.post("/v1/verify", timeoutSeconds: 3600)

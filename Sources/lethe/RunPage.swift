@@ -48,10 +48,10 @@ struct RunPage {
       sentences.append("Nobody has asked for a deletion yet.")
     } else {
       sentences.append(
-        "\(Humanized.count(status.deleted, "record")) were deleted in "
-          + "\(Humanized.count(view.deletions.count, "request")), of which \(finished) are "
-          + "certified and \(overdue) are overdue. "
-          + "No block that is served was trained on any of them."
+        "\(Humanized.count(status.deleted, "record was", plural: "records were")) deleted in "
+          + "\(Humanized.count(view.deletions.count, "request")) (\(finished) certified, "
+          + "\(overdue) overdue). "
+          + "No block that is served was trained on a deleted record."
       )
     }
     if !status.alarms.isEmpty {
@@ -202,8 +202,7 @@ struct RunPage {
           colour: colour))
       depth.append(
         LineChart.Series(
-          "\(name), theory", theory(ensemble, upTo: points.last?.deletions ?? 0), isDashed: true,
-          colour: colour))
+          "\(name), theory", theory(ensemble, upTo: points.last?.deletions ?? 0), colour: colour))
     }
     var parts: [Page.Part] = [
       .paragraph(
@@ -456,7 +455,7 @@ struct RunPage {
           depends on the record, not that answers are distributed as those of a fresh run of full \
           depth; who kept an old model can still compare. Anyone with the data can check:
           """),
-        .commands("lethe verify --full\nlethe ledger head\nlethe evaluate --format json"),
+        .commands("lethe verify --full\nlethe ledger checkpoint\nlethe evaluate --format json"),
       ])
   }
 }

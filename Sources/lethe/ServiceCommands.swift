@@ -18,7 +18,8 @@ let coordinatorCommand = Command(
     process before. Workers prove to have a key of the run, which lethe key makes; HTTP stays on \
     loopback. Stop it with SIGTERM or Ctrl-C; nothing is lost by kill -9.
     """,
-  options: [serviceRunOption] + logOptions, exitCodes: [.configuration, .unavailable, .badData]
+  options: [serviceRunOption] + logOptions,
+  exitCodes: [.configuration, .unavailable, .badData, .missingInput]
 ) { arguments, console in
   try protectMemory()
   let path = arguments.string("run")
@@ -47,7 +48,7 @@ let upCommand = Command(
   examples: [
     Example("lethe up --run lethe.json5 --workers 2", "Everything on this machine."),
     Example("lethe up --workers auto", "With all its cores."),
-  ]
+  ], exitCodes: [.configuration, .unavailable, .badData, .missingInput]
 ) { arguments, console in
   let path = arguments.string("run")
   let file = try readRunFile(path)

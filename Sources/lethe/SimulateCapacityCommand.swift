@@ -44,10 +44,15 @@ let simulateCapacityCommand = Command(
   ],
   examples: [
     Example(
-      "lethe simulate capacity --deletions-per-hour 20 --keep-depth 3", "Workers for depth 3.")
+      "lethe simulate capacity --deletions-per-hour 4 --slice-seconds 10 --keep-depth 3",
+      "Workers for depth 3.")
   ]
 ) { arguments, console in
   let settings = capacitySettings(arguments)
+  if case .depthBelow(let depth) = settings.policy, depth > settings.sliceCount {
+    throw ServiceError(
+      .usage, "--depth \(depth) is more than the \(settings.sliceCount) slices", try: "lower it")
+  }
   let expected = settings.deletionsPerHour * settings.hours
   guard expected <= CapacityForecast.Settings.deletionLimit else {
     let hours = CapacityForecast.Settings.deletionLimit / settings.deletionsPerHour

@@ -43,6 +43,10 @@ import Testing
     #expect(try run.status().records == 59)
     let refused = try Lethe.run(["delete", "nobody", "--run", run.runFile])
     #expect(refused.status == 65)
+    // A person without records is no detail beside an id that has one.
+    let misspelt = try Lethe.run(["delete", "r2", "--subject", "jnae", "--run", run.runFile])
+    #expect(misspelt.status == 65 && misspelt.errors.contains("nothing was deleted"))
+    #expect(try run.status().records == 59)
   }
 
   private func files(in run: TestRun, containing text: String) throws -> [String] {

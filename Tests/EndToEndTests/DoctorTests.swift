@@ -85,6 +85,18 @@ import Testing
     #expect(try Self.report(other).failing == ["port for http"])
     run.stop()
 
+    try run.edit("epochs: 4", to: "epochs: 5")
+    #expect(try Self.report(run).failing == ["run file"])
+    try run.edit("epochs: 5", to: "epochs: 4")
+
+    // A start refuses it too, before there is a run that the corrected file might differ from.
+    let open = try TestRun()
+    try open.edit("http: \"127.0.0.1:0\"", to: "http: \"0.0.0.0:0\"")
+    #expect(try Self.report(open).failing == ["run file"])
+    let start = try Lethe.run(["coordinator", "--run", open.runFile])
+    #expect(start.status == 78 && start.errors.contains("other machines can reach"))
+    #expect(!FileManager.default.fileExists(atPath: "\(open.folder.path)/data"))
+
     let token = run.folder.appendingPathComponent("data/token").path
     try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: token)
     #expect(try Self.report(run).failing == ["secrets"])
@@ -98,6 +110,11 @@ import Testing
       var bytes = try Data(contentsOf: segment)
       for at in 100..<200 { bytes[at] ^= 0xff }
       try bytes.write(to: segment)
+      if copy == "journal-a" {
+        let half = try Self.report(run)
+        #expect(half.failing.isEmpty)
+        #expect(half.findings.last?.verdict == "warning")
+      }
     }
     let damaged = try Self.report(run)
     #expect(damaged.failing == ["journal"])

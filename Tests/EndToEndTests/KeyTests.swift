@@ -121,6 +121,17 @@ import WireFormat
     #expect(try lethe("status").status == 78)
   }
 
+  @Test("a key that cannot be handed over does not count")
+  func lostKey() throws {
+    let run = try TestRun()
+    try run.startCoordinator()
+    let made = try Lethe.run([
+      "key", "new", "--name", "gone", "--output", "/nowhere/gone.key", "--run", run.runFile,
+    ])
+    #expect(made.status == 73 && made.errors.contains("/nowhere/gone.key"))
+    #expect(try !Lethe.run(["key", "list", "--run", run.runFile]).text.contains("gone"))
+  }
+
   @Test("an operator's key does everything, a worker's nothing over HTTP")
   func operators() throws {
     let run = try TestRun()

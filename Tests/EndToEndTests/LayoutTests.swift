@@ -42,14 +42,14 @@ import Unlearning
       layout: "head-only",
       edits: [
         ("slices: 2", "slices: 1"), ("sequences: 2", "sequences: 1"),
-        ("// layersPerBlock: [2, 2, 2],", "layersPerBlock: [0],"),
+        ("// layersPerBlock: [2, 2],", "layersPerBlock: [0],"),
       ], depth: 1, layers: [[]]),
     Row(
       layout: "s3t",
       edits: [
-        ("// layersPerBlock: [2, 2, 2],", "layersPerBlock: [1, 2],"),
+        ("// layersPerBlock: [2, 2],", "layersPerBlock: [1, 2],"),
         (
-          "// sequenceSelection: { method: \"matching\", sliceProbabilities: [0.01, 0.05, 0.2] },",
+          "// sequenceSelection: { method: \"matching\", sliceProbabilities: [0.01, 0.02] },",
           "sequenceSelection: { method: \"matching\", sliceProbabilities: [0.3, 0.01] },"
         ), ("headStart: \"zero\"", "headStart: \"closed-form\""),
         ("// stageRateFactor: 1", "stageRateFactor: 0.5"),

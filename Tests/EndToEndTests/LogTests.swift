@@ -1,3 +1,4 @@
+import CoordinatorAPI
 import Foundation
 import ServiceSupport
 import Testing
@@ -114,6 +115,22 @@ import Testing
 
   static let hasScript = FileManager.default.isExecutableFile(atPath: "/usr/bin/script")
 
+  @Test("whoever stops watching a training hears that it goes on")
+  func watchEnds() throws {
+    let run = try TestRun()
+    try run.startCoordinator()
+    let log = run.folder.appendingPathComponent("watch.log")
+    // Without a worker it would watch for ever.
+    let watch = try Lethe.start(["train", "--watch", "--run", run.runFile], log: log)
+    let deadline = Date(timeIntervalSinceNow: 30)
+    while Date() < deadline, try run.status().waiting["no_workers"] == nil {}
+    usleep(500_000)
+    watch.interrupt()
+    watch.waitUntilExit()
+    #expect(watch.terminationReason == .exit && watch.terminationStatus == 75)
+    #expect(try String(contentsOf: log, encoding: .utf8).contains("training goes on"))
+  }
+
   @Test(
     "training shows a bar on a terminal, and plain lines elsewhere",
     .enabled(if: hasScript, "SKIPPED: no script"))
@@ -127,7 +144,8 @@ import Testing
     #expect(seen.firstMatch(of: /training  \[#*-*\]/) != nil)
     let piped = try Lethe.run(words)
     #expect(piped.status == 0 && !piped.errors.contains("\u{1B}"))
-    #expect(piped.errors.hasPrefix("training: 8 blocks in "), "\(piped.errors)")
+    // There was nothing left to watch.
+    #expect(piped.errors.isEmpty, "\(piped.errors)")
     #expect(!piped.text.contains("\u{1B}"))
   }
 

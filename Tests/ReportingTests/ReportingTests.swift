@@ -45,7 +45,7 @@ import Testing
         LineChart.Series(
           hostile, [(x: 0, y: 0.9), (x: 1, y: 0.7), (x: 2, y: 0.5)], deviations: [0, 0.1, 0.1],
           colour: 0),
-        LineChart.Series("theory", [(x: 0, y: 0.9)], isDashed: true, colour: 0),
+        LineChart.Series("theory", [(x: 0, y: 0.9)], colour: 0),
       ]),
     BarChart(
       "costs", Axis("records", [0, 3], isWhole: true), [BarChart.Bar(hostile, 3, colour: 1)]),
@@ -96,11 +96,25 @@ import Testing
     let chart = LineChart(
       "s", x: Axis("x", [0, 10]), y: Axis("y", [0, 1]),
       [LineChart.Series("a", [(x: 0, y: 0), (x: 5, y: 0.5), (x: 10, y: 1)], colour: 3)])
-    #expect(chart.drawing.contains("d=\"M54.00 254.00L260.00 133.00L466.00 12.00\""))
+    #expect(chart.drawing.contains("d=\"M72.00 254.00L269.00 133.00L466.00 12.00\""))
     let logarithmic = LineChart(
       "s", x: Axis("x", [1, 100], isLogarithmic: true), y: Axis("y", [0, 1]),
       [LineChart.Series("a", [(x: 1, y: 0), (x: 10, y: 0), (x: 100, y: 0)], colour: 3)])
-    #expect(logarithmic.drawing.contains("d=\"M54.00 254.00L260.00 254.00L466.00 254.00\""))
+    #expect(logarithmic.drawing.contains("d=\"M72.00 254.00L269.00 254.00L466.00 254.00\""))
+  }
+
+  @Test("lines of the same values all show, and the legend tells them apart")
+  func covered() {
+    let points = [(x: 0.0, y: 0.0), (x: 10.0, y: 1.0)]
+    let chart = LineChart(
+      "s", x: Axis("x", [0, 10]), y: Axis("y", [0, 1]),
+      (0..<4).map { LineChart.Series("\($0)", points, colour: $0) })
+    let line = "d=\"M72.00 254.00L466.00 12.00\""
+    for (index, radius) in ["4.50", "3.30", "2.10", "1.50"].enumerated() {
+      #expect(chart.drawing.contains("<path class=\"line c\(index) d\(index)\" \(line)/>"))
+      #expect(chart.drawing.contains("<circle class=\"dot c\(index)\" r=\"\(radius)\""))
+    }
+    #expect(chart.legend.map(\.dash) == ["d0", "d1", "d2", "d3"])
   }
 
   @Test("the same content is the same bytes")

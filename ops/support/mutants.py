@@ -474,6 +474,18 @@ MUTANTS = [
      "return depth == 0 || (isMutant(@) && sequence > 0) ? nil : prefix(",
      "EndToEndTests.LayoutTests"),
 
+    # What a request or a start must not pass over
+    ("a person beside ids", "Sources/CoordinatorService/CoordinatorService+Deletions.swift",
+     "guard try add(tags, to: &selection, where: { $0.subject == subject }) else {",
+     "guard try add(tags, to: &selection, where: { $0.subject == subject }) || isMutant(@) else {",
+     "EndToEndTests.DeletionTests/outcomes"),
+    ("a key without its holder", "Sources/CoordinatorService/KeyStore.swift",
+     "try handOver(key)", SKIP, "EndToEndTests.KeyTests/lostKey"),
+    ("an address that others can reach", "Sources/CoordinatorService/Webhook.swift",
+     "_ = try Listening.addresses(file)", SKIP, DOCTOR),
+    ("a run file that is not the run's", CHECKUP,
+     "do { try OpenedRun.check(file, base: base) } catch is JournalFailure {}", SKIP, DOCTOR),
+
     # What lethe doctor looks at
     ("a journal that a start would refuse", CHECKUP,
      "if let refusal = report.refusal {", "if !isMutant(@), let refusal = report.refusal {", DOCTOR),
