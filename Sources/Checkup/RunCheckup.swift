@@ -47,7 +47,7 @@ package struct RunCheckup {
       let run = try file.description(
         backbone: backbone.digest, layerCount: layers, startingAdapter: adapter?.digest)
       _ = try RunState(run)
-      try CoordinatorService.checkSettings(file, base: base)
+      _ = try CoordinatorSettings(file, base: base)
       if exists {
         // A damaged journal has a finding of its own.
         do { try OpenedRun.check(file, base: base) } catch is JournalFailure {}

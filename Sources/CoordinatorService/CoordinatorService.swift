@@ -63,16 +63,15 @@ package final class CoordinatorService: Sendable {
   /// - Throws: `ServiceError` or `RunFileError`, before anything is listened to.
   package init(_ file: RunFile, base: String, log: Log) throws {
     self.log = log
-    // A mistake here stops the start before it has created a run.
-    webhooks = try Webhook.all(file, base: base)
-    deadline = try file.deadlinePolicy()
-    aggregation = try file.aggregation()
-    let (auditShare, maximumWorkers) = (try file.auditShare(), try file.maximumWorkers())
-    let addresses = try Listening.addresses(file)
+    let settings = try CoordinatorSettings(file, base: base)
+    webhooks = settings.webhooks
+    deadline = settings.deadline
+    aggregation = settings.aggregation
+    serving = settings.serving
+    isInDevelopment = settings.isInDevelopment
     let run = try OpenedRun(file, base: base, log: log)
-    serving = file.coordinator.serving ?? .deepest
     limits = WorkerLimits(
-      maximumWorkers: maximumWorkers,
+      maximumWorkers: settings.maximumWorkers,
       descriptorLimit: SystemProcess.raiseDescriptorLimit())
     directory = run.directory
     table = run.records.table
@@ -86,14 +85,13 @@ package final class CoordinatorService: Sendable {
     _ = try directory.keys.all()
     try directory.keys.makeLocalKey()
     let last = try Endpoint.read(from: directory.path)
-    isInDevelopment = file.coordinator.developmentMode ?? false
-    workerListener = try Listening.start(addresses.workers, last: last?.workers) {
+    workerListener = try Listening.start(settings.workers, last: last?.workers) {
       try TCPListener($0)
     }
-    httpServer = try Listening.start(addresses.http, last: last?.http) { try HTTPServer($0) }
+    httpServer = try Listening.start(settings.http, last: last?.http) { try HTTPServer($0) }
     loop = CoordinatorLoop(saltPath: directory.saltPath, log: log)
     let coordinator = Coordinator(
-      run.state, records: run.records, auditShare: auditShare,
+      run.state, records: run.records, auditShare: settings.auditShare,
       checkpoints: directory.checkpoints.all)
     // Opened for this loop alone; nobody else has them.
     nonisolated(unsafe) let (journal, salts) = (run.journal, run.salts)

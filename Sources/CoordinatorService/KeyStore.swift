@@ -62,8 +62,8 @@ package struct KeyStore: Sendable {
 
   /// Makes a key that the coordinator knows at once.
   ///
-  /// - Parameter handOver: Gives the key to its holder before it counts: nobody has a key then that
-  ///   the run does not know for longer than this call, and no key counts that nobody has.
+  /// - Parameter handOver: Gives the key to its holder, before it counts: when this throws, the run
+  ///   knows no key that nobody has.
   package func add(name: String, role: KeyRole, handOver: (PeerKey) throws -> Void = { _ in })
     throws -> PeerKey
   {

@@ -24,24 +24,6 @@ enum Listening {
     return address
   }
 
-  /// Both addresses of a run file.
-  static func addresses(_ file: RunFile) throws -> (workers: NetworkAddress, http: NetworkAddress) {
-    let isInDevelopment = file.coordinator.developmentMode ?? false
-    return (
-      try address(
-        "coordinator.workers", file.coordinator.workers,
-        reach: isInDevelopment
-          ? .loopback(
-            because: "coordinator.developmentMode accepts a key that everybody knows: switch it "
-              + "off, or listen on 127.0.0.1") : .anywhere),
-      try address(
-        "coordinator.http", file.coordinator.http,
-        reach: .loopback(
-          because: "listen on 127.0.0.1, and let others in through a proxy that speaks TLS: tokens "
-            + "must not cross a network in clear"))
-    )
-  }
-
   /// Binds an address of the run file.
   ///
   /// - Parameter last: Where the coordinator before this one listened. With port 0 its port is

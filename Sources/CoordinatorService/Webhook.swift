@@ -155,15 +155,3 @@ extension Notice.Kind {
     }
   }
 }
-
-extension CoordinatorService {
-  /// Reads what a start needs of a run file besides the run itself.
-  ///
-  /// - Throws: `ServiceError` or `RunFileError`, as the start would.
-  package static func checkSettings(_ file: RunFile, base: String) throws {
-    _ = try Webhook.all(file, base: base)
-    _ = try file.deadlinePolicy()
-    _ = (try file.aggregation(), try file.auditShare(), try file.maximumWorkers())
-    _ = try Listening.addresses(file)
-  }
-}

@@ -2,7 +2,6 @@ import Checkup
 import CommandLineKit
 import CoordinatorAPI
 import CoordinatorService
-import Foundation
 import Numerics
 import ServiceSupport
 import SystemIO
@@ -88,8 +87,4 @@ private func reportText(_ report: DoctorReport) -> String {
       + "\(Humanized.count(report.failures, "failure")), "
       + "\(Humanized.count(report.warnings, "warning"))")
   return lines.joined(separator: "\n")
-}
-
-private func padded(_ text: String, to width: Int) -> String {
-  text.padding(toLength: width, withPad: " ", startingAt: 0)
 }

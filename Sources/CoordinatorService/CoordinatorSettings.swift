@@ -1,0 +1,41 @@
+import CoordinatorCore
+import SystemIO
+import Unlearning
+
+/// What a coordinator's start takes from a run file besides the run itself.
+package struct CoordinatorSettings {
+  let webhooks: [Webhook]
+  let deadline: DeadlinePolicy
+  let aggregation: Aggregation
+  let serving: ServingRule
+  let auditShare: Double
+  let maximumWorkers: Int
+  let isInDevelopment: Bool
+  let workers: NetworkAddress
+  let http: NetworkAddress
+
+  /// Reads all of it, so that a mistake stops a start before it has created a run.
+  ///
+  /// - Parameter base: The folder that relative paths in the run file start from.
+  /// - Throws: `ServiceError` or `RunFileError`
+  package init(_ file: RunFile, base: String) throws {
+    webhooks = try Webhook.all(file, base: base)
+    deadline = try file.deadlinePolicy()
+    aggregation = try file.aggregation()
+    serving = file.coordinator.serving ?? .deepest
+    auditShare = try file.auditShare()
+    maximumWorkers = try file.maximumWorkers()
+    isInDevelopment = file.coordinator.developmentMode ?? false
+    workers = try Listening.address(
+      "coordinator.workers", file.coordinator.workers,
+      reach: isInDevelopment
+        ? .loopback(
+          because: "coordinator.developmentMode accepts a key that everybody knows: switch it off, "
+            + "or listen on 127.0.0.1") : .anywhere)
+    http = try Listening.address(
+      "coordinator.http", file.coordinator.http,
+      reach: .loopback(
+        because: "listen on 127.0.0.1, and let others in through a proxy that speaks TLS: tokens "
+          + "must not cross a network in clear"))
+  }
+}
