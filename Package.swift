@@ -143,6 +143,9 @@ let package = Package(
     .executableTarget(
       name: "lethe-fuzz", dependencies: ["FuzzTargets"], swiftSettings: strict),
 
+    // How tests wait, in one place.
+    .target(name: "TestKit", path: "Tests/TestKit", swiftSettings: strict),
+
     .testTarget(
       name: "ByteCodingTests", dependencies: ["ByteCoding", "Hashing"], swiftSettings: strict),
     .testTarget(
@@ -182,7 +185,8 @@ let package = Package(
     .testTarget(
       name: "StorageTests",
       dependencies: [
-        "Storage", "CoordinatorCore", "JournalFormat", "Unlearning", "Hashing", "SystemIO",
+        "TestKit", "Storage", "CoordinatorCore", "JournalFormat", "Unlearning", "Hashing",
+        "SystemIO",
       ],
       swiftSettings: strict),
     .testTarget(
@@ -197,19 +201,21 @@ let package = Package(
     .testTarget(
       name: "WorkerServiceTests",
       dependencies: [
-        "WorkerService", "WorkerCore", "WireFormat", "CoordinatorCore", "ServiceSupport",
-        "Training", "Numerics", "ModelFormats", "Unlearning", "Hashing", "SystemIO",
+        "TestKit", "WorkerService", "WorkerCore", "WireFormat", "CoordinatorCore",
+        "ServiceSupport", "Training", "Numerics", "ModelFormats", "Unlearning", "Hashing",
+        "SystemIO",
       ],
       swiftSettings: strict),
-    .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Hashing"], swiftSettings: strict),
+    .testTarget(
+      name: "LedgerTests", dependencies: ["TestKit", "Ledger", "Hashing"], swiftSettings: strict),
     .testTarget(
       name: "ReceiptsTests", dependencies: ["Receipts", "Ledger", "Hashing"],
       swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "CoordinatorAPI", "CoordinatorCore", "WireFormat", "ServiceSupport", "SystemIO",
-        "Unlearning", "Hashing", "Datasets", "Evaluation",
+        "TestKit", "CoordinatorAPI", "CoordinatorCore", "WireFormat", "ServiceSupport", "HTTP",
+        "SystemIO", "Unlearning", "Hashing", "Datasets", "Evaluation",
       ],
       swiftSettings: strict),
     .testTarget(
@@ -224,7 +230,7 @@ let package = Package(
     .testTarget(
       name: "CommandLineKitTests", dependencies: ["CommandLineKit"], swiftSettings: strict),
     .testTarget(
-      name: "SimulationTests", dependencies: ["SimulationKit", "CoordinatorCore"],
+      name: "SimulationTests", dependencies: ["TestKit", "SimulationKit", "CoordinatorCore"],
       swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
     .testTarget(name: "RepositoryTests", dependencies: ["Hashing"], swiftSettings: strict),

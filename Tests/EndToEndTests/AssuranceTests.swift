@@ -1,5 +1,6 @@
 import CoordinatorAPI
 import Foundation
+import TestKit
 import Testing
 
 /// What a privacy engineer and an auditor do with a run, through the shipped executable.
@@ -228,16 +229,21 @@ import Testing
     try FileManager.default.copyItem(atPath: path(run, "data"), toPath: path(run, "old"))
     try run.startCoordinator()
     _ = try run.delete(["r1"], wait: "certified")
-    usleep(700_000)
+    run.killCoordinator()
+    // Whoever is welcomed is shown the ledger, so the next welcome shows this entry.
+    try run.startCoordinator()
+    try waitUntil("the worker's return", seen: run.log) {
+      try !run.status().workers.isEmpty
+    }
     run.killCoordinator()
     let endpoint = try Data(contentsOf: URL(fileURLWithPath: path(run, "data/endpoint.json")))
     try FileManager.default.removeItem(atPath: path(run, "data"))
     try FileManager.default.moveItem(atPath: path(run, "old"), toPath: path(run, "data"))
     try endpoint.write(to: URL(fileURLWithPath: path(run, "data/endpoint.json")))
     try run.startCoordinator()
-    let deadline = Date(timeIntervalSinceNow: 20)
-    while Date() < deadline, try run.status().alarms.isEmpty { usleep(100_000) }
-    #expect(try run.status().alarms.contains { $0.contains("has seen a ledger") })
+    try waitUntil("the worker's alarm", seen: try run.status()) {
+      try run.status().alarms.contains { $0.contains("has seen a ledger") }
+    }
     let answer = try lethe(run, "predict", "--text", "x")
     #expect(answer.status == 69 && answer.errors.contains("nothing is served"))
   }

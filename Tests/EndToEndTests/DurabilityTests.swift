@@ -1,6 +1,7 @@
 import CoordinatorAPI
 import CoordinatorCore
 import Foundation
+import TestKit
 import Testing
 import WireFormat
 
@@ -62,8 +63,7 @@ private struct SystemCall {
         "trace=fdatasync,fsync,pwrite64,write,sendto,/^rename,/^unlink,mkdir",
       ])
     try run.startWorker()
-    let joined = Date(timeIntervalSinceNow: 20)
-    while Date() < joined, try run.status().workers.isEmpty { usleep(50_000) }
+    try waitUntil("a worker", seen: run.log) { try !run.status().workers.isEmpty }
     #expect(try run.delete(["r7"], wait: "purged")[0].outcome == .accepted)
     run.killCoordinator()
     let calls = SystemCall.read(try finishedTrace(trace))
@@ -120,13 +120,10 @@ private struct SystemCall {
 
   /// The trace's text, once the tracer has seen the process end.
   private func finishedTrace(_ trace: String) throws -> String {
-    var text = ""
-    let deadline = Date(timeIntervalSinceNow: 10)
-    repeat {
-      usleep(50_000)
-      text = String(decoding: try Data(contentsOf: URL(filePath: trace)), as: UTF8.self)
-    } while !text.contains("+++ killed by SIGKILL +++") && Date() < deadline
-    return text
+    try awaited("the end of a trace", seen: trace) {
+      let text = String(decoding: try Data(contentsOf: URL(filePath: trace)), as: UTF8.self)
+      return text.contains("+++ killed by SIGKILL +++") ? text : nil
+    }
   }
 
   /// Salt, copy A, copy B, reply: each durable before the next begins.

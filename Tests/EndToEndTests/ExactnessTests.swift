@@ -1,5 +1,6 @@
 import CoordinatorAPI
 import Foundation
+import TestKit
 import Testing
 
 /// The promise: every block served is the block a fresh run on the retained records produces.
@@ -40,13 +41,12 @@ import Testing
     try run.startCoordinator()
     let victim = try run.startWorker()
     _ = try Lethe.run(["train", "--run", run.runFile])
-    let deadline = Date(timeIntervalSinceNow: 60)
     // In the second block or later, so that there is something to continue from.
-    while Date() < deadline {
+    try victim.hold("a worker in its second block", seen: try run.status()) {
       let status = try run.status()
-      if status.blocksTrained > 0, status.workers.contains(where: { $0.training != nil }) { break }
+      try #require(status.blocksTrained < 8, "it was over before it was looked at")
+      return status.blocksTrained > 0 && status.workers.contains { $0.training != nil }
     }
-    #expect(try run.status().blocksTrained < 8, "it was killed too late to matter")
     run.kill(victim)
     try run.startWorker()
     try run.train()
@@ -60,8 +60,7 @@ import Testing
     try run.startWorker()
     try run.startWorker()
     _ = try Lethe.run(["train", "--run", run.runFile])
-    let deadline = Date(timeIntervalSinceNow: 60)
-    while Date() < deadline, try run.status().blocksTrained == 0 {}
+    try waitUntil("a first block", seen: try run.status()) { try run.status().blocksTrained > 0 }
     #expect(try run.delete(["r5"])[0].outcome == .accepted)
     run.killCoordinator()
     // The workers live on, find the next coordinator and go on.

@@ -1,4 +1,5 @@
 import Foundation
+import TestKit
 import Testing
 
 /// Runs the shipped executable, as a user would, on the tiny BERT that is committed beside the
@@ -18,7 +19,9 @@ enum Lethe {
     }
     let built = folder.deletingLastPathComponent().appendingPathComponent("lethe")
     // Under a sanitizer there is no second choice: another build would find nothing.
-    if Sanitizer.isOn || FileManager.default.isExecutableFile(atPath: built.path) { return built }
+    if Pace.sanitizer != nil || FileManager.default.isExecutableFile(atPath: built.path) {
+      return built
+    }
     return root.appendingPathComponent(".build/release/lethe")
   }
 

@@ -1,6 +1,7 @@
 import CoordinatorAPI
 import Foundation
 import ServiceSupport
+import TestKit
 import Testing
 
 /// What coordinator and worker say to operators, and how it looks where.
@@ -122,11 +123,17 @@ import Testing
     let log = run.folder.appendingPathComponent("watch.log")
     // Without a worker it would watch for ever.
     let watch = try Lethe.start(["train", "--watch", "--run", run.runFile], log: log)
-    let deadline = Date(timeIntervalSinceNow: 30)
-    while Date() < deadline, try run.status().waiting["no_workers"] == nil {}
-    usleep(500_000)
+    try waitUntil("training", seen: try run.status()) {
+      try run.status().waiting["no_workers"] != nil
+    }
+    // From when it takes the signal as its own; the second of 64 bits is SIGINT's.
+    let about = "/proc/\(watch.processIdentifier)/status"
+    try waitUntil("a handler of SIGINT") {
+      try String(contentsOfFile: about, encoding: .utf8).contains(
+        /Sig(Ign|Cgt):\t[0-9a-f]{15}[2367abef]\n/)
+    }
     watch.interrupt()
-    watch.waitUntilExit()
+    try watch.ended("the end of watching")
     #expect(watch.terminationReason == .exit && watch.terminationStatus == 75)
     #expect(try String(contentsOf: log, encoding: .utf8).contains("training goes on"))
   }
@@ -175,10 +182,22 @@ import Testing
     .enabled(if: hasScript, "SKIPPED: no script"), arguments: looks)
   func appearance(look: Look) throws {
     let run = try TestRun(coordinator: "developmentMode: true")
-    // Ends by itself: nobody is told that a run is ready twice.
+    // Killed once it answers, and in any case: its lines about the start have all been written.
+    let script = run.folder.appendingPathComponent("until-ready")
+    let text = """
+      "$@" & coordinator=$!
+      until '\(Lethe.executable.path)' status --run '\(run.runFile)' >/dev/null 2>&1; do
+        kill -0 $coordinator || exit
+        sleep 0.05
+      done
+      kill -KILL $coordinator
+      """
+    try Data(text.utf8).write(to: script)
     let seen = try Self.onTerminal(
-      ["timeout", "-s", "KILL", "3", Lethe.executable.path, "coordinator", "--run", run.runFile]
-        + look.options, environment: look.environment)
+      [
+        "timeout", "\(Pace.patience(quiet: 3))", "bash", script.path, Lethe.executable.path,
+        "coordinator", "--run", run.runFile,
+      ] + look.options, environment: look.environment)
     let line = try #require(
       seen.split(whereSeparator: \.isNewline).first { $0.contains("development_mode") },
       "\(look.because): \(seen)")

@@ -1,5 +1,6 @@
 import CoordinatorAPI
 import Foundation
+import TestKit
 import Testing
 
 @Suite("Memory, with real processes", .serialized) struct MemoryTests {
@@ -18,7 +19,7 @@ import Testing
   @Test(
     "a purged record is in no process's memory, even if it is being trained on",
     .disabled(
-      if: Sanitizer.isOn,
+      if: Pace.sanitizer != nil,
       "SKIPPED: a sanitizer keeps freed memory for a while, and its shadow is terabytes to search"))
   func purged() throws {
     let canaries = (0..<200).map { Canary(label: ["a", "b", "c"][$0 % 3]) }
@@ -31,13 +32,9 @@ import Testing
     // Training goes on until the run is stopped: the deletion finds a step under way.
     let started = try Lethe.run(["train", "--run", run.runFile])
     try #require(started.status == 0, "\(started.errors)")
-    let deadline = Date(timeIntervalSinceNow: 30)
-    var held = try scan(worker, needles)
-    while held.status != 1, Date() < deadline {
-      usleep(50_000)
-      held = try scan(worker, needles)
+    try waitUntil("a record in a worker's memory", seen: try run.status()) {
+      try scan(worker, needles).status == 1
     }
-    try #require(held.status == 1, "nothing was ever found, so the search proves nothing")
     let items = try run.delete(gone.map(\.id), wait: "purged")
     // Nothing was trained yet, so nothing may have been left to repair.
     #expect(items.count == 150)

@@ -3,6 +3,7 @@ import CoordinatorCore
 import Foundation
 import HTTP
 import SystemIO
+import TestKit
 import Testing
 import WireFormat
 
@@ -18,18 +19,25 @@ import WireFormat
     try client.say(
       .failed(
         epoch: grant.epoch, Failure(kind: .fatal, reason: "cannot read record r3: a small bird")))
-    let deadline = Date(timeIntervalSinceNow: 30)
-    while Date() < deadline,
-      try !run.status().waiting.keys.contains(where: { $0.contains("a small bird") })
-    {}
+    try waitUntil("a failure that is noted", seen: try run.status()) {
+      try run.status().waiting.keys.contains { $0.contains("a small bird") }
+    }
+    let text = try run.metrics()
+    #expect(text.contains(#"lethe_blocks_waiting{reason="poisoned"} 1"#))
+    #expect(!text.contains("bird") && !text.contains("r3"), "\(text)")
+  }
+}
+
+extension TestRun {
+  /// What Prometheus would read.
+  func metrics() throws -> String {
     let token = try String(
-      contentsOf: run.folder.appendingPathComponent("data/token"), encoding: .utf8)
+      contentsOf: folder.appendingPathComponent("data/token"), encoding: .utf8)
     let answer = try HTTPClient.send(
       "GET", "/metrics",
       headers: ["Authorization": "Bearer \(token.trimmingCharacters(in: .whitespacesAndNewlines))"],
-      to: try #require(NetworkAddress(try run.endpoint("http"))), timeoutSeconds: 20)
-    let text = String(decoding: answer.body, as: UTF8.self)
-    #expect(text.contains(#"lethe_blocks_waiting{reason="poisoned"} 1"#))
-    #expect(!text.contains("bird") && !text.contains("r3"), "\(text)")
+      to: try #require(NetworkAddress(try endpoint("http"))),
+      timeoutSeconds: Int(Pace.patience(quiet: 2)))
+    return String(decoding: answer.body, as: UTF8.self)
   }
 }

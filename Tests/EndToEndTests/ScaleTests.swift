@@ -2,6 +2,7 @@ import CoordinatorAPI
 import CoordinatorCore
 import Foundation
 import SystemIO
+import TestKit
 import Testing
 import WireFormat
 
@@ -43,7 +44,7 @@ import WireFormat
         }
       }
     }
-    #expect(ended.wait(seconds: 120) == true, "\(run.log.suffix(2000))")
+    #expect(ended.wait(seconds: Pace.patience(quiet: 12)) == true, "\(run.log.suffix(2000))")
     let seconds = SystemClock.seconds - began
     let process = try #require(run.coordinator).processIdentifier
     let text = try String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestKit
 import Testing
 
 /// What systemd hears, over a socket like its own.
@@ -19,7 +20,7 @@ import Testing
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(number, $0, length) }
     }
     try #require(bound == 0)
-    var timeout = timeval(tv_sec: 30, tv_usec: 0)
+    var timeout = timeval(tv_sec: Int(Pace.patience(quiet: 3)), tv_usec: 0)
     setsockopt(
       number, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
     return number
@@ -64,14 +65,20 @@ import Testing
     defer { run.kill(worker) }
     #expect(Self.hear(number).hasPrefix("READY=1\nSTATUS=connecting to 127.0.0.1:"), "\(run.log)")
     var heard: [String] = []
-    while heard.count < 5, let next = Self.message(number) { heard.append(next) }
-    #expect(heard.filter { $0.hasPrefix("STATUS=connected to 127.0.0.1:") }.count == 1, "\(heard)")
-    #expect(heard.filter { $0 == "WATCHDOG=1" }.count == 4, "\(heard)")
+    func count(_ isIt: (String) -> Bool) -> Int { heard.count(where: isIt) }
+    func isConnected(_ text: String) -> Bool { text.hasPrefix("STATUS=connected to 127.0.0.1:") }
+    while count(isConnected) == 0 || count({ $0 == "WATCHDOG=1" }) < 4,
+      let next = Self.message(number)
+    {
+      heard.append(next)
+    }
+    #expect(count(isConnected) == 1, "\(heard)")
+    #expect(count { $0 == "WATCHDOG=1" } == heard.count - 1, "\(heard)")
     run.killCoordinator()
     #expect(Self.next(number) { $0.hasPrefix("STATUS=disconnected, trying again: ") })
     worker.terminate()
     #expect(Self.next(number) { $0 == "STOPPING=1\nSTATUS=handing over" })
-    worker.waitUntilExit()
+    try worker.ended("the end of a worker that was asked to end")
     #expect(worker.terminationStatus == 0, "\(run.log)")
   }
 

@@ -1,5 +1,6 @@
 import CoordinatorAPI
 import Foundation
+import TestKit
 import Testing
 
 /// A run over the tiny BERT in a folder of its own, with real processes that talk over TCP.
@@ -91,16 +92,12 @@ final class TestRun {
       log: folder.appendingPathComponent("log"))
     coordinator = process
     let endpoint = folder.appendingPathComponent("data/endpoint.json")
-    let deadline = Date(timeIntervalSinceNow: Double(Sanitizer.patience(seconds: 30)))
-    while Date() < deadline, process.isRunning {
-      if let text = try? String(contentsOf: endpoint, encoding: .utf8),
-        text.contains("\"processIdentifier\" : \(process.processIdentifier)")
-      {
-        return
-      }
-      usleep(20_000)
+    try waitUntil("a coordinator that is ready", seen: log) {
+      guard process.isRunning else { return true }
+      let text = try? String(contentsOf: endpoint, encoding: .utf8)
+      return text?.contains("\"processIdentifier\" : \(process.processIdentifier)") == true
     }
-    Issue.record("the coordinator did not start: \(log)")
+    if !process.isRunning { Issue.record("the coordinator did not start: \(log)") }
   }
 
   @discardableResult
@@ -126,7 +123,8 @@ final class TestRun {
     workers = []
   }
 
-  static let timeout = "\(Sanitizer.patience(seconds: 120))"
+  /// Seconds that a verb may wait for training, repair or a purge.
+  static let timeout = "\(Int(Pace.patience(quiet: 60)))"
 
   func train() throws {
     let output = try Lethe.run(["train", "--watch", "--timeout", Self.timeout, "--run", runFile])

@@ -3,6 +3,7 @@ import Foundation
 import Hashing
 import ServiceSupport
 import SystemIO
+import TestKit
 import Testing
 import Unlearning
 import WireFormat
@@ -25,7 +26,7 @@ final class WireClient {
     roles: Set<WorkerRole> = [.train, .serve]
   ) throws {
     connection = try run.connect()
-    connection.setTimeout(seconds: 20)
+    connection.setTimeout(seconds: Int(Pace.patience(quiet: 2)))
     end = WorkerEnd(
       key: key,
       introduction: Introduction(

@@ -2,13 +2,14 @@ import CoordinatorCore
 import Dispatch
 import Foundation
 import SimulationKit
+import TestKit
 import Testing
 
 @Suite("Simulation") struct SimulationTests {
   @Test("two thousand fleets keep every promise, whatever goes wrong")
   func seeds() {
     // Under a sanitizer a sample: each seed is a world of its own, in one thread.
-    let isSanitized = ProcessInfo.processInfo.environment["LETHE_SANITIZER"] != nil
+    let isSanitized = Pace.sanitizer != nil
     let count = isSanitized ? 100 : 2_000
     let lock = NSLock()
     nonisolated(unsafe) var failures: [String] = []

@@ -2,6 +2,7 @@ import Foundation
 import JournalFormat
 import Storage
 import SystemIO
+import TestKit
 import Testing
 
 /// A disk of a few megabytes, which only root can have made.
@@ -88,10 +89,7 @@ private final class SmallDisk {
     try journal.append([[1]], epoch: 1)
     try place.remove(filler)
     // A child that another test is just starting holds the removed file until it runs its program.
-    for _ in 0..<50 {
-      if try journal.replenish() { break }
-      SystemClock.sleep(seconds: 0.1)
-    }
+    try waitUntil("room on the disk") { try journal.replenish() }
     #expect(try journal.replenish() && !journal.isOnReserve)
     #expect(try place.reopen().payloads == [[1]])
   }

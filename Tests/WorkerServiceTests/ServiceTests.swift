@@ -2,6 +2,7 @@ import CoordinatorCore
 import Hashing
 import ServiceSupport
 import SystemIO
+import TestKit
 import Testing
 import Unlearning
 import WireFormat
@@ -39,14 +40,6 @@ import WorkerService
     return ended
   }
 
-  static func waitUntil(_ isTrue: () -> Bool) -> Bool {
-    for _ in 0..<600 {
-      if isTrue() { return true }
-      SystemClock.sleep(seconds: 0.05)
-    }
-    return false
-  }
-
   @Test("trains what it is leased, answers with it, and ends when it is asked to")
   func trains() throws {
     let whole = try Stage.train(epochs: 4)
@@ -72,15 +65,19 @@ import WorkerService
     }
     let service = try Self.service(coordinator)
     let ended = Self.run(service)
-    #expect(Self.waitUntil { coordinator.heard.contains(.forgotten(throughDeletion: 4)) })
+    try waitUntil("a purge that is confirmed", seen: coordinator.heard) {
+      coordinator.heard.contains(.forgotten(throughDeletion: 4))
+    }
     service.drain()
-    #expect(ended.wait(seconds: 10) == "ended")
+    #expect(ended.wait(seconds: Pace.patience(quiet: 3)) == "ended")
     var uploads: [[UInt8]] = []
     for case .upload(3, Stage.assignment.key, _, let artifact) in coordinator.heard {
       uploads.append(artifact)
     }
     #expect(uploads == [whole.artifact])
-    #expect(Self.waitUntil { coordinator.heard.last == .draining })
+    try waitUntil("a worker that drains", seen: coordinator.heard) {
+      coordinator.heard.last == .draining
+    }
   }
 
   @Test("a drained stage is finished by the next worker, to the same bits")
@@ -88,6 +85,9 @@ import WorkerService
     let epochs = 3000
     let whole = try Stage.train(epochs: epochs)
     let kept = Guarded<(step: UInt32, state: [UInt8])?>(nil)
+    // Drained by the coordinator's own thread, as the stage's first checkpoint comes: what is left
+    // of the stage is long beside the way of that message.
+    let first = Guarded<WorkerService?>(nil)
     let coordinator = try FakeCoordinator(keys: [Self.key]) { message, request in
       switch message {
       case .hello: return [(.welcome(Stage.recipe(epochs: epochs), Self.head), 0)]
@@ -102,13 +102,15 @@ import WorkerService
       case .fetchCheckpoint: return [(.artifact(kept.withLock { $0!.state }), request)]
       case .checkpoint(_, _, let step, let state):
         kept.withLock { $0 = (step, state) }
+        let service = first.withLock { service in
+          defer { service = nil }
+          return service
+        }
+        service?.drain()
         return []
       case .upload(let epoch, _, _, _): return [(.uploadAccepted(epoch: epoch), 0)]
       default: return []
       }
-    }
-    func isChecked(_ message: WireMessage) -> Bool {
-      if case .checkpoint = message { true } else { false }
     }
     func uploads() -> [(epoch: UInt64, artifact: [UInt8], work: TrainingWork)] {
       coordinator.heard.compactMap { message in
@@ -119,24 +121,26 @@ import WorkerService
         }
       }
     }
-    let first = try Self.service(coordinator) { $0.checkpointInterval = 100 }
-    let firstEnded = Self.run(first)
-    try #require(Self.waitUntil { coordinator.heard.contains(where: isChecked) })
-    let before = kept.withLock { $0?.step } ?? 0
-    first.drain()
-    #expect(firstEnded.wait(seconds: 10) == "ended")
-    let isReturned = Self.waitUntil {
-      coordinator.heard.contains {
-        $0 == .failed(epoch: 1, Failure(kind: .cancelled, reason: "draining"))
-      }
+    let service = try Self.service(coordinator) { $0.checkpointInterval = 100 }
+    first.withLock { $0 = service }
+    let firstEnded = Self.run(service)
+    #expect(firstEnded.wait(seconds: Pace.patience(quiet: 3)) == "ended")
+    try waitUntil("a stage that is handed back", seen: coordinator.heard) {
+      coordinator.heard.contains(
+        .failed(epoch: 1, Failure(kind: .cancelled, reason: "draining")))
     }
-    try #require(isReturned && uploads().isEmpty, "the stage was over before the drain")
-    #expect(kept.withLock { $0!.step } > before, "the last step is handed over")
+    let steps = coordinator.heard.compactMap { message in
+      if case .checkpoint(_, _, let step, _) = message { step } else { nil }
+    }
+    try #require(uploads().isEmpty, "the stage was over before the drain")
+    #expect(steps.count > 1 && steps == steps.sorted(), "the last step is handed over: \(steps)")
     let second = try Self.service(coordinator)
     let secondEnded = Self.run(second)
-    try #require(Self.waitUntil { !uploads().isEmpty })
+    try waitUntil("the stage's end", quiet: 20, seen: coordinator.heard.count) {
+      !uploads().isEmpty
+    }
     second.drain()
-    #expect(secondEnded.wait(seconds: 10) == "ended")
+    #expect(secondEnded.wait(seconds: Pace.patience(quiet: 3)) == "ended")
     #expect(uploads()[0].epoch == 2 && uploads()[0].artifact == whole.artifact)
     #expect(uploads()[0].work.steps == whole.work.steps)
   }
@@ -144,7 +148,7 @@ import WorkerService
   @Test("a wrong key is told soon to a worker that was never welcome")
   func wrongKey() throws {
     let coordinator = try FakeCoordinator(keys: []) { _, _ in [] }
-    let reason = Self.run(try Self.service(coordinator)).wait(seconds: 10)
+    let reason = Self.run(try Self.service(coordinator)).wait(seconds: Pace.patience(quiet: 3))
     #expect(reason?.contains("does not know the secret") == true)
     #expect(coordinator.heard.isEmpty && coordinator.connections == 3)
   }
@@ -159,7 +163,7 @@ import WorkerService
       }
       return [(.turnedAway(TurnedAway(cause, "not you")), 0)]
     }
-    let reason = Self.run(try Self.service(coordinator)).wait(seconds: 20)
+    let reason = Self.run(try Self.service(coordinator)).wait(seconds: Pace.patience(quiet: 3))
     #expect(reason == "the coordinator turned this worker away: not you")
     #expect(coordinator.connections == 3)
   }
@@ -175,14 +179,13 @@ import WorkerService
     }
     let service = try Self.service(coordinator) { $0.silenceLimit = 300 }
     let ended = Self.run(service)
-    #expect(Self.waitUntil { coordinator.connections >= 2 })
-    #expect(
-      Self.waitUntil {
-        coordinator.heard.contains {
-          if case .hello(let introduction) = $0 { introduction.head == head } else { false }
-        }
-      })
+    try waitUntil("a second connection") { coordinator.connections >= 2 }
+    try waitUntil("a hello with the head", seen: coordinator.heard) {
+      coordinator.heard.contains {
+        if case .hello(let introduction) = $0 { introduction.head == head } else { false }
+      }
+    }
     service.drain()
-    #expect(ended.wait(seconds: 10) == "ended")
+    #expect(ended.wait(seconds: Pace.patience(quiet: 3)) == "ended")
   }
 }
