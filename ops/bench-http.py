@@ -23,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
 import runs  # noqa: E402
 from runs import ROOT, Run, must  # noqa: E402
+from waiting import wait_for  # noqa: E402
 
 BACKBONE = ROOT / ".cache/minilm"
 DATA = ROOT / ".cache/data/wordnet10.jsonl"
@@ -118,7 +119,8 @@ def main():
             run.worker()
         try:
             must("train", "--run", run.run_file)
-            time.sleep(20)
+            wait_for("the first blocks", lambda: run.status()["blocksTrained"] >= 5, quiet=60,
+                     seen=run.status, pause=0.5)
             key = run.ask("GET", "/v1/blocks")[1]["blocks"][0]["key"]
             before, memory = run.status(), run.resident()
             figures = Figures()

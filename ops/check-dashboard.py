@@ -22,10 +22,23 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
 import browser  # noqa: E402
 from runs import ROOT, Run, must, record_line, report  # noqa: E402
+from waiting import Late, wait_for  # noqa: E402
 
 FOLDER = ROOT / ".build/dashboard"
 HOSTILE = "<img src=x onerror=alert(1)>"
 problems = []
+
+
+# All that the page says of its connection from now on, and when it asks for events again.
+WATCH = """
+var said = [], asked = [];
+new MutationObserver(() => said.push(document.getElementById('connection').textContent)).observe(
+  document.getElementById('connection'), {childList: true, characterData: true, subtree: true});
+window.fetch = (known => (path, options) => {
+  if (String(path).includes('/v1/events')) asked.push(path);
+  return known(path, options);
+})(window.fetch);
+"""
 
 
 def need(condition, text):
@@ -66,11 +79,12 @@ def follow(page, run):
     """Nothing is trained before there is a worker; then the page shows it by itself."""
     need(page.evaluate("document.querySelectorAll('.cell.trained').length") <= 4,
          "blocks are trained without a worker")
-    need("None is connected" in text_of(page, "no-workers"), "the lack of workers is not said")
-    need(text_of(page, "queue"), "the queue gives no reason")
+    page.until("document.getElementById('no-workers').innerText.includes('None is connected')",
+               "the lack of workers to be said")
+    page.until("document.getElementById('queue').innerText", "the queue to give a reason")
     run.worker()
     must("train", "--run", run.run_file)
-    page.until("document.querySelectorAll('#grid .cell.trained').length === 12", "training", 60)
+    page.until("document.querySelectorAll('#grid .cell.trained').length === 12", "training", 6)
     page.until("document.getElementById('speeds').rows.length > 0", "throughput")
     page.until("document.getElementById('workers').rows.length === 1", "the worker")
 
@@ -85,8 +99,8 @@ def walk(page):
     page.press("Enter")
     page.until("document.querySelector('#picture svg') && "
                "document.getElementById('fields').rows.length > 8", "a block's lineage")
-    need(page.evaluate("document.querySelectorAll('.cell.marked').length") >= 2,
-         "the block and its parent are not marked")
+    page.until("document.querySelectorAll('.cell.marked').length >= 2",
+               "the block and its parent to be marked")
 
 
 def trace(page):
@@ -110,24 +124,25 @@ def delete(page, run):
                "the acknowledgement")
     need(HOSTILE in text_of(page, "plan-result"), "the unknown id is not listed")
     page.until("document.querySelector('#deletions tr')?.dataset.state === 'certified'",
-               "the certificate", 60)
-    page.until("document.querySelectorAll('#grid .cell.trained').length === 12", "the repair", 60)
+               "the certificate", 6)
+    page.until("document.querySelectorAll('#grid .cell.trained').length === 12", "the repair", 6)
     saved = FOLDER / "receipt.json"
     page.ask("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(FOLDER))
     press(page, "#plan-result .action")
-    end = time.monotonic() + 20
-    while not saved.exists() and time.monotonic() < end:
-        time.sleep(0.1)
-    need(saved.exists(), "no receipt was saved")
-    if saved.exists():
+    try:
+        wait_for("the receipt to be saved", saved.exists, pause=0.1,
+                 seen=lambda: sorted(path.name for path in FOLDER.iterdir()))
         must("receipt", "verify", saved, "--id", "r3")
+    except Late as late:
+        need(False, str(late))
 
 
 def refresh(page, run):
     """What is shown of lineage follows a deletion, without being asked for again."""
-    need("deleted" in text_of(page, "trace-message"), "the record's lineage is shown as it was")
-    need(not page.evaluate("document.querySelectorAll('#picture svg, .cell.marked').length"),
-         "blocks are said to have seen a record that is deleted")
+    page.until("document.getElementById('trace-message').innerText.includes('deleted')",
+               "the record's lineage to be shown as it is now")
+    page.until("document.querySelectorAll('#picture svg, .cell.marked').length === 0",
+               "blocks to be said no more to have seen a record that is deleted")
     page.evaluate("document.getElementById('trace-id').value = ''")
     fill(page, "trace-id", "r6")
     press(page, "#trace button")
@@ -139,7 +154,7 @@ def refresh(page, run):
     run.delete(["r6"])
     page.until(f"{key} !== '{before}' && document.getElementById('fields').innerText"
                ".includes('trained') && document.querySelectorAll('#picture .masked').length === 0",
-               "the lineage of the block that was trained in its place", 60)
+               "the lineage of the block that was trained in its place", 6)
 
 
 def refuse(page):
@@ -199,14 +214,18 @@ def read_only(page, run):
 def hang(page, run):
     """A coordinator that hangs is said to be away, and is never called live meanwhile."""
     state = "document.getElementById('connection').textContent"
+    page.evaluate(WATCH)
     run.coordinator.send_signal(signal.SIGSTOP)
     try:
-        page.until(f"{state}.includes('does not answer')", "word of a coordinator that hangs", 40)
-        time.sleep(2)
-        need(page.evaluate(state) != "live", "a coordinator that hangs is called live")
+        page.until("said.some(text => text.includes('does not answer'))",
+                   "word of a coordinator that hangs", 10)
+        # It goes on asking, and hears nothing.
+        page.until("asked.length > 0", "the page to ask again")
+        time.sleep(1)
+        need(not page.evaluate("said.includes('live')"), "a coordinator that hangs is called live")
     finally:
         run.coordinator.send_signal(signal.SIGCONT)
-    page.until(f"{state} === 'live'", "the end of the hang", 40)
+    page.until(f"{state} === 'live'", "the end of the hang", 10)
 
 
 def survive(page, run):
@@ -217,7 +236,7 @@ def survive(page, run):
                "word of the coordinator's end")
     run.start()
     need(run.address == address, "the coordinator came back elsewhere")
-    page.until("document.getElementById('connection').textContent === 'live'", "the return", 30)
+    page.until("document.getElementById('connection').textContent === 'live'", "the return")
     page.problems.clear()
 
 

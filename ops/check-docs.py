@@ -24,11 +24,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
 import book  # noqa: E402
 from pictures import pictures  # noqa: E402
-from runs import BACKBONE, LETHE, ROOT, Run, must, tool  # noqa: E402
+from runs import BACKBONE, LETHE, ROOT, Run, must  # noqa: E402
+from waiting import patience  # noqa: E402
 
 BOOK = ROOT / "ops/docs"
 REFERENCE = BOOK / "reference"
-PAGE_SECONDS = 150
+# Of the longest page, on a quiet machine.
+PAGE_SECONDS = 60
 PEOPLE = ["jane", "omar", "li", "ines", "tom"]
 TEXTS = {
     "animal": "a small bird that sings in the old tree",
@@ -81,9 +83,7 @@ class Example:
         run.start()
         run.worker()
         run.worker()
-        deadline = time.monotonic() + 30
-        while len(run.status()["workers"]) < 2 and time.monotonic() < deadline:
-            time.sleep(0.02)
+        run.wait_workers(2)
         return run
 
     def copy(self, folder):
@@ -91,7 +91,7 @@ class Example:
 
 
 def metrics_of(run):
-    connection = http.client.HTTPConnection(*run.address, timeout=30)
+    connection = http.client.HTTPConnection(*run.address, timeout=patience())
     connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {run.token}"})
     return connection.getresponse().read().decode()
 
@@ -185,7 +185,7 @@ def accepted(example, folder, section, name, value):
     file.write_text(changed.replace('"run.lethe"', f'"{name}.lethe"'))
     try:
         done = subprocess.run([LETHE, "coordinator", "--run", file], capture_output=True,
-                              text=True, timeout=20)
+                              text=True, timeout=patience())
     except subprocess.TimeoutExpired:
         yield f"run-file.md: a coordinator starts with {name}: {value}"
         return

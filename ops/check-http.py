@@ -11,14 +11,15 @@ usage: ops/check-http.py
 """
 import json
 import re
+import select
 import socket
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
 import runs  # noqa: E402
+from waiting import Late, patience, wait_for  # noqa: E402
 
 VECTORS = runs.ROOT / "Protocols/vectors/http-malformed.json"
 GROWTH_LIMIT = 16 << 20
@@ -33,9 +34,9 @@ def need(condition, text):
 class Peer:
     """One connection, with the bytes that came on it and are not read yet."""
 
-    def __init__(self, run, timeout=20):
+    def __init__(self, run):
         self.run = run
-        self.socket = socket.create_connection(run.address, timeout)
+        self.socket = socket.create_connection(run.address, patience())
         self.rest = b""
 
     def __enter__(self):
@@ -76,6 +77,15 @@ class Peer:
 
     def has_ended(self):
         return not self.rest and not self.more()
+
+
+def need_descriptors(run, count, when):
+    """Waits until the coordinator has no more than `count` descriptors."""
+    try:
+        wait_for(f"descriptors to be closed {when}", lambda: run.descriptors() <= count,
+                 seen=lambda: f"{run.descriptors()} where {count} were")
+    except Late as late:
+        need(False, str(late))
 
 
 def request(path, method="GET", headers="", body=b"", version="1.1"):
@@ -129,10 +139,9 @@ def malformed(run):
         if len(content) < 2_000:
             send_case(run, case, 1)
         send_case(run, case, 1_000)
-    time.sleep(0.5)
+    need_descriptors(run, open_before, "after malformed requests")
     grown = run.resident() - memory
     need(grown < GROWTH_LIMIT, f"memory grew by {grown >> 20} MiB")
-    need(run.descriptors() <= open_before, "descriptors stayed open")
     need(run.coordinator.poll() is None, "the coordinator ended")
     return f"{len(cases)} malformed requests, memory +{max(0, grown) >> 10} KiB"
 
@@ -232,28 +241,40 @@ def events(run):
     with Peer(run) as peer:
         peer.send(request("/v1/events").replace(b"{token}", token.encode()))
 
-        def until(pattern, seconds=10):
-            end = time.monotonic() + seconds
-            while not re.search(pattern, peer.rest):
-                if time.monotonic() > end or not peer.more():
-                    return False
-            return True
+        def until(what, is_there):
+            """Reads on until it is; comments that come in between show that the stream lives."""
+            try:
+                wait_for(what, lambda: is_there() or not peer.more() or is_there(), pause=0,
+                         seen=lambda: peer.rest[-500:])
+            except (Late, TimeoutError) as error:
+                return need(False, f"{what}: {error}")
+            need(is_there(), f"the stream ended before {what}: {peer.rest[-500:]!r}")
 
-        need(until(rb"event: blocks\ndata: \{.*\}\n\n"), "no first events")
+        until("the first events",
+              lambda: re.search(rb"event: blocks\ndata: \{.*\}\n\n", peer.rest))
         need(b"text/event-stream" in peer.rest, "not a stream of events")
         peer.rest = b""
         run.delete(["r7"])
-        need(until(rb'event: deletions\ndata: \{.*"deletion":2'), "no deletion seen")
+        until("word of a deletion",
+              lambda: re.search(rb'event: deletions\ndata: \{.*"deletion":2', peer.rest))
         runs.must("key", "revoke", "watcher", "--run", run.run_file)
-        end = time.monotonic() + 10
-        while time.monotonic() < end and peer.more():
-            pass
-        need(time.monotonic() < end, "a revoked key still sees events")
+        try:
+            wait_for("the end of a revoked key's events", lambda: not peer.more(), pause=0,
+                     seen=lambda: peer.rest[-500:])
+        except (Late, TimeoutError) as error:
+            need(False, f"a revoked key still sees events: {error}")
 
 
 def crowd(run):
-    """Many who stay, and those who come after them; and the ends of slow and silent peers."""
-    begin, open_before = time.monotonic(), run.descriptors()
+    """Too many, many who stay, and the end of a slow peer."""
+    open_before = run.descriptors()
+    # Nothing lies between the first and the last: silent ones are sent away after a minute.
+    surplus = [Peer(run) for _ in range(560)]
+    last = surplus[-1].reply()
+    need(last and last[0] == 503, f"too many are not turned away: {last}")
+    for peer in surplus:
+        peer.__exit__()
+    need_descriptors(run, open_before, "after too many")
     slow = Peer(run)
     slow.send("GET /v1/status HT")
     idle = [Peer(run) for _ in range(400)]
@@ -262,28 +283,29 @@ def crowd(run):
     answers = [peer.reply() for peer in idle[:390]]
     need(all(answer and answer[0] == 200 for answer in answers), "not everybody is answered")
     need(run.ask("GET", "/v1/runs")[0] == 200, "nobody else is answered")
-    surplus = [Peer(run) for _ in range(160)]
-    last = surplus[-1].reply()
-    need(last and last[0] == 503, f"too many are not turned away: {last}")
-    for peer in idle + surplus:
+    for peer in idle:
         peer.__exit__()
-    while time.monotonic() < begin + 14:
-        slow.send("T")
-        time.sleep(0.5)
-        slow.socket.settimeout(0.01)
-        try:
-            if slow.more():
-                break
-        except TimeoutError:
-            pass
-    slow.socket.settimeout(5)
+    need(drip(slow), "a slow peer was not answered")
     answer = slow.reply()
     need(answer and answer[0] == 408, f"a slow peer is answered {answer}")
     slow.__exit__()
-    end = time.monotonic() + 5
-    while run.descriptors() > open_before and time.monotonic() < end:
-        time.sleep(0.1)
-    need(run.descriptors() <= open_before, "descriptors stayed open after the crowd")
+    need_descriptors(run, open_before, "after the crowd")
+
+
+def drip(peer):
+    """Sends a byte every half second until an answer is there; whether one came."""
+    def is_answered():
+        try:
+            peer.send("T")
+        except OSError:
+            pass  # It has been answered, and nobody reads on.
+        return select.select([peer.socket], [], [], 0.5)[0]
+
+    try:
+        # Ten seconds are the coordinator's own deadline.
+        return wait_for("an answer to a slow peer", is_answered, quiet=7, pause=0)
+    except Late:
+        return False
 
 
 def main():

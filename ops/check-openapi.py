@@ -22,7 +22,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
-from runs import ROOT, Run, must, record_line  # noqa: E402
+from runs import ROOT, Run, must, record_line, whole  # noqa: E402
 
 DOCUMENT = ROOT / "Protocols/openapi.yaml"
 TOOLS = ROOT / ".cache/schemathesis"
@@ -104,7 +104,7 @@ def main():
         run.worker()
         try:
             must("train", "--watch", "--run", run.run_file)
-            must("delete", "r1", "--wait", "certified", "--timeout", 60,
+            must("delete", "r1", "--wait", "certified", "--timeout", whole(6),
                  "--run", run.run_file)
             closed = Path(folder) / "openapi.json"
             subprocess.run([programs / "python", "-c", CLOSE, DOCUMENT, closed, examples(run)],
@@ -117,7 +117,8 @@ def main():
                 "--header", f"Authorization: Bearer {run.token}",
                 "--max-examples", str(options.examples), "--seed", str(options.seed),
                 "--continue-on-failure", "--generation-database", "none",
-                "--request-timeout", "30", *left_out], cwd=folder, capture_output=True, text=True)
+                "--request-timeout", str(whole(3)), *left_out],
+                cwd=folder, capture_output=True, text=True)
             alive = run.coordinator.poll() is None
         finally:
             run.stop()

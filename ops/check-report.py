@@ -12,7 +12,6 @@ chromium, or LETHE_BROWSER=PATH). With a file: looks at that one.
 import json
 import shutil
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))

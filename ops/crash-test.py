@@ -13,7 +13,6 @@ import os
 import random
 import re
 import shutil
-import signal
 import socket
 import statistics
 import subprocess
@@ -27,10 +26,23 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
 from runs import (  # noqa: E402
-    LETHE, ROOT, Run, Unanswered, read_reply, record_line, report, tool)
+    LETHE, ROOT, Run, Unanswered, read_reply, record_line, report, tool, whole)
+from waiting import Late, patience, wait_for  # noqa: E402
+
+
+def purged_or(problems, run):
+    """Waits until deletions are purged; if that is in vain, it is a problem."""
+    try:
+        run.wait_purged()
+    except Late as late:
+        problems.append(str(late))
 
 
 # MARK: - kill
+
+
+def train(run):
+    return tool("train", "--watch", "--timeout", whole(20), "--run", run.run_file)
 
 
 def kill_command(options, folder):
@@ -46,8 +58,9 @@ def kill_command(options, folder):
         run.worker()
         run.ask("POST", "/v1/train")
         # Blocks must stand before deletions can mask some and repair can replace them.
-        if tool("train", "--watch", "--timeout", 120, "--run", run.run_file)[0]:
-            problems.append(f"{policy}: the first training did not finish")
+        code, output, errors = train(run)
+        if code:
+            problems.append(f"{policy}: the first training did not finish: {output}{errors}")
         chance.shuffle(ids)
         cycles = options.cycles // 2
         acknowledged, last, position = set(), set(), 0
@@ -87,7 +100,7 @@ def kill_command(options, folder):
                 def predicting():
                     while not ended.is_set():
                         try:
-                            run.ask("POST", "/v1/predictions", {"records": [{"text": "a bird"}]}, 5)
+                            run.ask("POST", "/v1/predictions", {"records": [{"text": "a bird"}]})
                             if chance.random() < 0.2:
                                 hits["train"] += run.ask("POST", "/v1/train")[0] == 200
                         except Unanswered:
@@ -127,10 +140,12 @@ def kill_command(options, folder):
             problems += [f"{policy}, end: {i} was undone" for i in run.violations(acknowledged)]
             if run.workers[-1].poll() is not None:
                 run.worker()
-            if acknowledged and not run.wait_purged():
-                problems.append(f"{policy}: a deletion was not purged within a minute")
-            if tool("train", "--watch", "--timeout", 120, "--run", run.run_file)[0]:
-                problems.append(f"{policy}: repair did not finish after the last restart")
+            if acknowledged:
+                purged_or(problems, run)
+            code, output, errors = train(run)
+            if code:
+                problems.append(f"{policy}: repair did not finish after the last restart: "
+                                f"{output}{errors}")
             trained += run.status()["blocksTrained"]
             code, output, errors = tool("verify", "--run", run.run_file)
             if code:
@@ -170,54 +185,88 @@ def attach(process, strace):
     tracer = subprocess.Popen(
         [*strace, "-q", "-p", str(process.pid)], stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    end = time.monotonic() + 30
-    while time.monotonic() < end and tracer.poll() is None:
-        if process.poll() is not None:
-            return tracer  # The fault hit it before all of its threads were seen to be traced.
+
+    def is_traced():
+        if process.poll() is not None or tracer.poll() is not None:
+            return True
         try:
             tasks = [p.read_text() for p in Path(f"/proc/{process.pid}/task").glob("*/status")]
-            if tasks and not any("TracerPid:\t0\n" in task for task in tasks):
-                return tracer
+            return tasks and not any("TracerPid:\t0\n" in task for task in tasks)
         except OSError:
-            pass  # A thread ended meanwhile.
-        time.sleep(0.002)
-    if process.poll() is not None:
-        return tracer
-    tracer.kill()
-    complaint = tracer.stderr.read().decode(errors="replace").strip()
-    raise SystemExit(f"strace could not attach to the coordinator: {complaint or 'not in 30 s'}")
+            return False  # A thread ended meanwhile.
+
+    try:
+        wait_for("strace to be attached to the coordinator", is_traced, pause=0.002)
+    except Late:
+        tracer.kill()
+        raise
+    # The fault may hit it before all of its threads were seen to be traced.
+    if tracer.poll() is not None and process.poll() is None:
+        complaint = tracer.stderr.read().decode(errors="replace").strip()
+        raise SystemExit(f"strace could not attach to the coordinator: {complaint}")
+    return tracer
 
 
-def scripted(run, strace, phase, ids, patience=3):
-    """Start, one deletion, its purge. What was acknowledged, and whether the process lived."""
-    acknowledged = set()
+def tracer_of(process):
+    """The strace of a process that was started by `strace -D`."""
+    return re.search(r"TracerPid:\t(\d+)", Path(f"/proc/{process.pid}/status").read_text())[1]
+
+
+def wait_ended(process):
+    """Waits until a process that is not our child has ended, and so has written all it will."""
+    def has_ended():
+        try:
+            return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+        except OSError:
+            return True
+
+    wait_for(f"the end of process {process}", has_ended, pause=0.002)
+
+
+def scripted(run, strace, phase, ids, limit=None):
+    """Start, one deletion, its purge. What was acknowledged, and whether the process lived.
+
+    With a fault, of which nothing may come, for no longer than `limit` seconds.
+    """
+    begin, run.script_seconds = time.monotonic(), None
     prefix = [strace[0], "-D", *strace[1:]] if phase == "start" else []
-    if run.start(prefix, timeout=15, must=False) is None:
-        return acknowledged, False
+    try:
+        if run.start(prefix, must=False, limit=limit) is None:
+            return set(), False
+    except Late:
+        return set(), True  # What a fault can do; the restart decides.
     tracer = attach(run.coordinator, strace) if phase == "ready" else None
     try:
-        return deletion_script(run, ids, patience)
+        acknowledged, is_certified = deletion_script(run, ids, limit)
+        if is_certified:
+            run.script_seconds = time.monotonic() - begin
+        return acknowledged, run.coordinator.poll() is None
     finally:
         run.kill()
         if tracer:
             tracer.wait()
 
 
-def deletion_script(run, ids, patience):
+def deletion_script(run, ids, limit):
+    """What was acknowledged, and whether it came to the end."""
     acknowledged = set()
+
+    def is_over():
+        # Certified is the last state. A purge that fails says so, and is tried again seconds later.
+        states = run.states(limit)
+        if states and set(states) == {"certified"}:
+            return "certified"
+        return '"purge_failed"' in run.said()
+
     try:
-        answer = run.delete(ids, timeout=5)
+        answer = run.delete(ids, limit=limit)
         acknowledged = {i for i, item in answer.items() if item["outcome"] == "accepted"}
-        end = time.monotonic() + patience
-        while time.monotonic() < end:
-            if run.states() and all(state != "masked" for state in run.states()):
-                # The entry and the files behind it follow at once; give them time to be hit.
-                time.sleep(0.1)
-                break
-            time.sleep(0.01)
-    except (Unanswered, KeyError, TypeError):
+        end = wait_for("the end of a deletion", is_over, seen=run.said, pause=0.01, limit=limit)
+        return acknowledged, end == "certified"
+    except (Unanswered, KeyError, TypeError, Late):
+        # It is ending, or not: a figure, and nothing else hangs on it.
         time.sleep(0.05)
-    return acknowledged, run.coordinator.poll() is None
+    return acknowledged, False
 
 
 def calls_by_thread(log):
@@ -249,7 +298,7 @@ def syscalls_command(options, folder):
         return 0
     base = template(folder / "base")
     chance = random.Random(options.seed)
-    points, errors, counted = [], [], []
+    points, errors, counted, longest = [], [], [], 0
     reading = ("read", "pread64", "sendto", "sendmsg", "flock")
     # strace counts each thread's calls by themselves, and the first thread to get to N is hit. So
     # that the start's calls do not hide the deletion's, the script is gone through twice: traced
@@ -260,9 +309,10 @@ def syscalls_command(options, folder):
             plain, ["strace", "-f", "-o", str(log), "-e", "trace=" + ",".join(KINDS)], phase,
             ["r7"])
         plain.stop()
-        if not acknowledged or not lived:
-            return report("syscalls", [f"the script fails without any fault ({phase})"], "")
-        time.sleep(0.3)
+        if not acknowledged or not lived or plain.script_seconds is None:
+            return report("syscalls", [
+                f"the script fails without any fault ({phase}): {plain.said()}"], "")
+        longest = max(longest, plain.script_seconds)
         most, total = calls_by_thread(log)
         calls = ", ".join(f"{k} {total[k]}" for k in KINDS if k in total)
         counted.append(f"from {phase}: {calls}")
@@ -291,12 +341,12 @@ def syscalls_command(options, folder):
             acknowledged, lived = scripted(run, [
                 "strace", "-f", "-o", os.devnull, "-e", f"trace={kind}",
                 "-e", f"inject={kind}:{fault}:when={when}"], phase, ["r7"],
-                patience=3 if fault == "signal=SIGKILL" else 1)
+                10 * longest)
             group = fault.partition("=")[2]
             count(f"{group} acknowledged" if acknowledged else f"{group} not acknowledged")
             count(f"{group} went on" if lived else f"{group} ended")
             run.kill()
-            if run.start(timeout=15, must=False) is None:
+            if run.start(must=False) is None:
                 # A write that lied about its length is damage; refusing it aloud is right.
                 if fault == "retval=4" and "error" in run.log.read_text(errors="replace"):
                     count("4 refused at restart")
@@ -314,6 +364,9 @@ def syscalls_command(options, folder):
         except Unanswered as error:
             with lock:
                 problems.append(f"{label}: no answer after a clean restart: {error}")
+        except Late as late:
+            with lock:
+                problems.append(f"{label}: no clean restart: {late}")
         finally:
             run.stop()
             shutil.rmtree(run.folder, ignore_errors=True)
@@ -339,10 +392,10 @@ def trace_command(options, folder):
                    "trace=fdatasync,fsync,pwrite64,read,recvfrom,recvmsg,write,sendto,sendmsg"])
         for n in range(options.deletions):
             run.delete([f"r{n}"])
-        time.sleep(0.5)
+        tracer = tracer_of(run.coordinator)
     finally:
         run.stop()
-    time.sleep(0.3)
+    wait_ended(tracer)
     # Completed calls at the line where they return; started ones at the line where they begin.
     pending, syncs, replies, asked = {}, [], [], None
     for number, line in enumerate(log.read_text(errors="replace").splitlines()):
@@ -407,7 +460,7 @@ def volley(run, ids):
     requests = [run.request_bytes("POST", "/v1/deletions", {"ids": [i]}) for i in ids]
     sockets = []
     for request in requests:
-        connection = socket.create_connection(run.address, 60)
+        connection = socket.create_connection(run.address, patience())
         connection.sendall(request[:-1])
         sockets.append(connection)
     for connection, request in zip(sockets, requests):
@@ -452,15 +505,15 @@ def bulk_command(options, folder):
     """One request with many ids is acknowledged in less than 2 seconds."""
     count = options.records
     run = Run(folder / "run", (record_line(f"r{n}", n) for n in range(count)), shape=(8, 4, 2))
-    begin = run.start(timeout=1800)
+    begin = run.start(quiet=180)
     try:
         ids = [f"r{n * (count // options.ids)}" for n in range(options.ids)]
         started = time.monotonic()
-        answer = run.delete(ids, timeout=120)
+        answer = run.delete(ids, quiet=12)
         seconds = time.monotonic() - started
         accepted = sum(item["outcome"] == "accepted" for item in answer.values())
         run.kill()
-        again = run.start(timeout=600)
+        again = run.start(quiet=60)
         lost = run.violations(ids)
     finally:
         run.stop()
@@ -482,7 +535,7 @@ def replay_command(options, folder):
     # A deletion makes two frames: that it was accepted, and that nothing is left to repair.
     ids = [f"r{n}" for n in range(options.frames // 2)]
     run = Run(folder / "run", (record_line(i, n) for n, i in enumerate(ids)), shape=(4, 4, 2))
-    run.start(timeout=600)
+    run.start(quiet=60)
     try:
         # Purges and housekeeping would write snapshots and retire the frames to be replayed.
         # Both need the slices, so that they only complain while these are elsewhere.
@@ -498,7 +551,7 @@ def replay_command(options, folder):
         code, output, _ = tool(
             "journal", "verify", "--format", "json", "--run", run.run_file)
         entries = json.loads(output)["entries"]
-        seconds = run.start(timeout=120)
+        seconds = run.start(quiet=12)
         lost = run.violations(ids)
     finally:
         run.stop()
@@ -561,9 +614,9 @@ def canaries_command(options, folder):
     try:
         run.start()
         workers = [run.worker(), run.worker()]
-        code, _, errors = tool("train", "--watch", "--timeout", 300, "--run", run.run_file)
+        code, output, errors = train(run)
         if code:
-            problems.append(f"training: {errors}")
+            problems.append(f"training: {output}{errors}")
         code, _, errors = tool("export", "--all", "--output", exported, "--run", run.run_file)
         if code:
             problems.append(f"export: {errors}")
@@ -575,7 +628,7 @@ def canaries_command(options, folder):
         listed.write_text("".join(i + "\n" for i, _ in gone))
         # The request itself, too, must leave nothing behind.
         code, _, errors = tool(
-            "delete", "--from", listed, "--wait", "purged", "--timeout", 300,
+            "delete", "--from", listed, "--wait", "purged", "--timeout", whole(30),
             "--run", run.run_file)
         if code:
             problems.append(f"delete: {errors}")
@@ -640,14 +693,20 @@ class Mount:
     def unmount(self):
         if not self.is_mounted:
             return
-        for _ in range(50):
+        complaints = []
+
+        def is_unmounted():
             try:
                 self.call("umount", self.point)
-                self.is_mounted = False
-                return
-            except OSError:
-                time.sleep(0.1)
-        self.call("umount", "-l", self.point)
+                return True
+            except OSError as error:
+                complaints[:] = [error]
+                return False
+
+        try:
+            wait_for("the image to be unmounted", is_unmounted, seen=lambda: complaints, pause=0.1)
+        except Late:
+            self.call("umount", "-l", self.point)
         self.is_mounted = False
 
     def cut_power(self):
@@ -702,8 +761,7 @@ def powerloss_command(options, folder):
             problems += [f"cycle {cycle}: {i} was undone" for i in run.violations(acknowledged)]
             if problem := run.journal_problem():
                 problems.append(f"cycle {cycle}: journal: {problem}")
-        if not run.wait_purged():
-            problems.append("not purged within a minute")
+        purged_or(problems, run)
     finally:
         if run:
             run.stop()

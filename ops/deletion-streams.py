@@ -26,6 +26,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
 import runs  # noqa: E402
 from runs import ROOT, Run, must  # noqa: E402
+from waiting import wait_for  # noqa: E402
 
 FOLDER = ROOT / ".cache/streams"
 SHAPE = (3, 3, 3)
@@ -87,8 +88,8 @@ def reached(run, state):
     """Seconds until every deletion is at least in a state."""
     order = ["masked", "purged", "repaired", "certified"]
     begin = time.monotonic()
-    while not all(order.index(one) >= order.index(state) for one in run.states()):
-        time.sleep(0.02)
+    wait_for(f"every deletion to be {state}", quiet=600, seen=run.states, condition=lambda: all(
+        order.index(one) >= order.index(state) for one in run.states()))
     return time.monotonic() - begin
 
 
@@ -97,8 +98,7 @@ def case(base, rows, kind, size, workers):
     run.start()
     for _ in range(workers):
         run.worker()
-    while len(run.status()["workers"]) < workers:
-        time.sleep(0.05)
+    run.wait_workers(workers)
     bodies = requests(kind, run, rows, size)
     waits, deleted = [], 0
     for body in bodies:

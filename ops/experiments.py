@@ -30,6 +30,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
+from waiting import wait_for  # noqa: E402
+
 ROOT = Path(__file__).resolve().parent.parent
 LETHE = os.environ.get("LETHE", str(ROOT / ".build/release/lethe"))
 FOLDER = ROOT / ".cache/experiments"
@@ -124,13 +127,17 @@ class Processes:
                 [LETHE, *self.verb, "--run", str(self.experiment.run_file)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         began = time.time()
-        while self.process.poll() is None:
+
+        def is_ready():
             try:
-                if endpoint.stat().st_mtime >= began - 1 and json.loads(endpoint.read_text()):
-                    return self
+                return endpoint.stat().st_mtime >= began - 1 and json.loads(endpoint.read_text())
             except (OSError, ValueError):
-                pass
-            time.sleep(0.1)
+                return False
+
+        wait_for("the coordinator's start", lambda: is_ready() or self.process.poll() is not None,
+                 quiet=60, pause=0.1)
+        if self.process.poll() is None:
+            return self
         raise SystemExit(f"it ended: see {self.experiment.folder}/log")
 
     def __exit__(self, *_):

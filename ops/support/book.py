@@ -22,11 +22,11 @@ import os
 import re
 import signal
 import subprocess
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from runs import LETHE, ROOT
+from waiting import Late, patience, wait_for
 
 NUMBER = r"\d[\d,]*(?:\.\d+)?"
 DIGEST = r"\b(?=[0-9a-f]*\d)[0-9a-f]{12,64}\b"
@@ -141,8 +141,11 @@ head() { local ended=0; command head "$@" || ended=$?; cat > /dev/null; return "
 """
 
 
-def run(page, folder, timeout):
-    """Runs a page in its folder; what was wrong, as sentences for people."""
+def run(page, folder, quiet):
+    """Runs a page in its folder; what was wrong, as sentences for people.
+
+    The page takes `quiet` seconds on a quiet machine.
+    """
     outputs = folder / ".outputs"
     outputs.mkdir()
     blocks = [block for block in page.blocks if not block.not_run]
@@ -155,9 +158,9 @@ def run(page, folder, timeout):
         ["bash", ".session"], cwd=folder, env=environment(folder), stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        code = session.wait(timeout)
+        code = session.wait(patience(quiet))
     except subprocess.TimeoutExpired:
-        code = f"nothing yet after {timeout} s"
+        code = f"nothing yet after {patience(quiet):.0f} s"
     finally:
         end_session(session)
     return problems(page, blocks, outputs, code)
@@ -165,20 +168,18 @@ def run(page, folder, timeout):
 
 def end_session(session):
     """Ends what a page left running: processes of its session, some in groups of their own."""
-    for sign, seconds in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
-        end = time.monotonic() + seconds
-        left = members(session.pid)
-        for pid in left:
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        for pid in members(session.pid):
             try:
                 os.kill(pid, sign)
             except ProcessLookupError:
                 pass
-        while left and time.monotonic() < end:
-            session.poll()
-            time.sleep(0.02)
-            left = members(session.pid)
-        if not left:
-            return
+        try:
+            # The first child is ours to bury.
+            return wait_for("the end of a page's processes", lambda:
+                            session.poll() is not None and not members(session.pid))
+        except Late:
+            continue
 
 
 def members(session):

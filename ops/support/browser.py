@@ -13,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from waiting import patience, wait_for
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
@@ -70,7 +72,7 @@ class Browser:
             message["sessionId"] = self.session
         os.write(self.into, json.dumps(message).encode() + b"\0")
         while True:
-            answer = self.receive(60)
+            answer = self.receive(patience())
             if answer.get("id") == self.number:
                 if "error" in answer:
                     raise SystemExit(f"browser: {method}: {answer['error']}")
@@ -81,7 +83,7 @@ class Browser:
         while b"\0" not in self.buffer:
             ready, _, _ = select.select([self.out], [], [], max(end - time.monotonic(), 0))
             if not ready:
-                raise SystemExit("browser: it does not answer")
+                raise SystemExit(f"browser: no answer in {timeout:.0f} s")
             data = os.read(self.out, 1 << 20)
             if not data:
                 raise SystemExit("browser: it ended")
@@ -125,12 +127,10 @@ class Browser:
                 f"browser: {details.get('exception', {}).get('description', details['text'])}")
         return answer["result"].get("value")
 
-    def until(self, script, what, seconds=30):
-        end = time.monotonic() + seconds
-        while not self.evaluate(script):
-            if time.monotonic() > end:
-                raise SystemExit(f"browser: waited {seconds} s in vain for {what}")
-            time.sleep(0.05)
+    def until(self, script, what, quiet=1):
+        """Waits until a script's value is true; in vain, the text of the page is what was seen."""
+        wait_for(what, lambda: self.evaluate(script), quiet, pause=0.05,
+                 seen=lambda: self.evaluate("document.body.innerText"))
 
     def press(self, key, code=None, text=None):
         """A key, down and up, as a reader without a mouse does it."""

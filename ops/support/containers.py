@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 from runs import BACKBONE, ROOT, record_line
-from tunnel import check, guide, until
+from tunnel import check, guide
+from waiting import patience, wait_for
 
 PLACE, STORE, SWIFT, COMPOSE = map(Path, sys.argv[1:])
 CHECKOUT, FOLDER = PLACE / "checkout", PLACE / "checkout/Deploy/container"
@@ -93,16 +94,18 @@ class Engine:
                  "engine", PLACE, STORE, PLACE.name, options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        until(lambda: self.process.poll() is not None or children.read_text().strip(), "dockerd")
+        wait_for("dockerd's process",
+                 lambda: self.process.poll() is not None or children.read_text().strip())
         self.first = children.read_text().strip()
-        until(lambda: self.process.poll() is not None
-              or self.sh("docker info", fails=True)[0] == 0, "dockerd", 60, 0.3)
+        wait_for("dockerd", pause=0.3, seen=self.log.read_text, condition=lambda:
+                 self.process.poll() is not None or self.sh("docker info", fails=True)[0] == 0)
         check(self.process.poll() is None, "dockerd ended")
 
-    def sh(self, script, fails=False, seconds=120, folder=FOLDER):
+    def sh(self, script, fails=False, quiet=20, folder=FOLDER):
         """Types commands as root, beside compose.yaml; their output, and with `fails` the code.
 
-        They are in the engine's namespaces, and so gone with it.
+        They take `quiet` seconds on a quiet machine. They are in the engine's namespaces, and so
+        gone with it.
         """
         try:
             done = subprocess.run(
@@ -112,9 +115,9 @@ class Engine:
                  "GRAFANA_PASSWORD=checked", "bash", "-euo", "pipefail", "-c",
                  f"cd {folder}\n{script}"],
                 stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-                timeout=seconds)
-        except subprocess.TimeoutExpired:
-            sys.exit(f"not done after {seconds} s: {script}")
+                timeout=patience(quiet))
+        except subprocess.TimeoutExpired as late:
+            sys.exit(f"not done after {late.timeout:.0f} s: {script}\n{late.stdout}{late.stderr}")
         if fails:
             return done.returncode, done.stdout + done.stderr
         check(done.returncode == 0, f"{script}\n{(done.stdout + done.stderr)[-3000:]}")
@@ -137,6 +140,13 @@ class Engine:
     def workers(self):
         return self.status().get("workers", [])
 
+    def wait_workers(self, count):
+        wait_for(f"{count} workers", lambda: len(self.workers()) == count, 3, self.status, 0.3)
+
+    def wait_health(self, word, quiet=3):
+        wait_for(f"the coordinator to be {word}", lambda: self.health() == word, quiet,
+                 self.health, 0.3)
+
     def signal(self, container, name):
         """To lethe itself: `docker kill` would say that the container shall stay down."""
         self.sh(f"docker exec lethe-{container} bash -c 'kill -{name} $(pidof lethe)'")
@@ -150,11 +160,11 @@ class Engine:
     def end(self):
         try:
             os.kill(int(self.first), signal.SIGTERM)
-            self.process.wait(40)
+            self.process.wait(patience())
         except (OSError, subprocess.TimeoutExpired):
             self.process.kill()
             self.process.wait()
-        until(lambda: not Path(f"/proc/{self.first}").exists(), "dockerd's end")
+        wait_for("dockerd's end", lambda: not Path(f"/proc/{self.first}").exists())
 
 
 def stand_ins(engine):
@@ -170,13 +180,13 @@ def stand_ins(engine):
             printf '%s\n' {CLEAN} >debian/etc/apt/apt.conf.d/docker-clean
             rm -rf debian/var/cache/apt/* debian/var/lib/apt/lists/*
             tar -C debian -c . | docker import --change 'CMD ["bash"]' - debian:bookworm-slim
-            """, seconds=600, folder=PLACE)
+            """, quiet=300, folder=PLACE)
     for name, text, context in ((f"swift:{version}-bookworm", SWIFT_IMAGE, SWIFT),
                                 (prometheus, PROMETHEUS_IMAGE, PLACE / "empty")):
         if name not in here:
             file = PLACE / "stand-in"
             file.write_text(text)
-            engine.sh(f"docker build --network host -f {file} -t {name} .", seconds=900,
+            engine.sh(f"docker build --network host -f {file} -t {name} .", quiet=300,
                       folder=context)
 
 
@@ -240,16 +250,16 @@ def main():
     engine.clear()
     stand_ins(engine)
     seen(f"Docker {version}; stand-ins for the images of others")
-    engine.sh(build.replace("docker build", "docker build --network host"), seconds=1800,
+    engine.sh(build.replace("docker build", "docker build --network host"), quiet=900,
               folder=CHECKOUT)
     image(engine)
     engine.end()
 
     engine = Engine(apart=True)
     engine.sh(prepare + "sed -i 's/epochs: 3/epochs: 150/' run.json5")
-    engine.sh(up.replace("GRAFANA_PASSWORD=... ", "") + f" {SERVICES}", seconds=240)
+    engine.sh(up.replace("GRAFANA_PASSWORD=... ", "") + f" {SERVICES}", quiet=60)
     seen("Deploy/README.md, In containers: made run.json5, docker compose up")
-    until(lambda: len(engine.workers()) == 2, "two workers", 30, 0.3)
+    engine.wait_workers(2)
     names = {worker["name"] for worker in engine.workers()}
     check(len(names) == 2, f"both workers are called {names}")
     seen("two workers, of two names, joined with the key of their volume")
@@ -264,7 +274,8 @@ def main():
 
 def training(engine, train, status):
     engine.sh(f"docker compose exec -T coordinator lethe train {RUN}")
-    until(lambda: all("training" in worker for worker in engine.workers()), "training", 30, 0.1)
+    wait_for("two workers that train", seen=engine.status, pause=0.1, condition=lambda:
+             ["training" in worker for worker in engine.workers()] == [True, True])
     before = time.monotonic()
     engine.sh("docker stop lethe-worker-1")
     took = time.monotonic() - before
@@ -278,7 +289,7 @@ def training(engine, train, status):
     check(now["blocksTrained"] < now["blocks"], "the training was over by then")
     seen(f"docker stop of a worker that trains: drained in {took:.1f} s, and ended with 0")
     engine.sh("docker start lethe-worker-1")
-    engine.sh(train, seconds=300)
+    engine.sh(train, quiet=60)
     check("trained" in engine.sh(status), "lethe status says nothing of blocks")
     now = engine.status()
     check(now["blocksTrained"] == now["blocks"], "not all blocks are trained")
@@ -299,7 +310,8 @@ def use(engine):
         return out[0] == 0 and [target["health"] for target in
                                 json.loads(out[1])["data"]["activeTargets"]] == ["up"]
 
-    until(up, "Prometheus to read the metrics", 60, 0.5)
+    wait_for("Prometheus to read the metrics", up, 30, pause=0.5, seen=lambda: engine.sh(
+        "curl -sS http://127.0.0.1:9090/api/v1/targets", fails=True)[1])
     rules = json.loads(engine.sh("curl -fsS http://127.0.0.1:9090/api/v1/rules"))["data"]
     count = sum(len(group["rules"]) for group in rules["groups"])
     check(count, "Prometheus has no rules")
@@ -312,19 +324,21 @@ def restarts(engine):
     before = engine.status()["blocksTrained"]
 
     def back(what):
-        until(lambda: engine.status().get("blocksTrained") == before
-              and len(engine.workers()) == 2, f"after {what}: run and workers", 60, 0.3)
+        wait_for(f"run and workers after {what}", lambda:
+                 engine.status().get("blocksTrained") == before and len(engine.workers()) == 2,
+                 6, engine.status, 0.3)
 
     for name in ("worker-1", "coordinator-1"):
         engine.signal(name, "KILL")
-        until(lambda: engine.inspect(name)["RestartCount"] == 1, f"{name} after kill -9", 20, 0.3)
+        wait_for(f"{name} after kill -9", lambda: engine.inspect(name)["RestartCount"] == 1, 2,
+                 lambda: engine.inspect(name)["State"], 0.3)
         back(f"kill -9 of {name}")
     seen("kill -9 of a worker and of the coordinator: started again by policy, nothing lost")
     engine.sh("docker compose restart coordinator")
     back("a restart")
     engine.sh("docker compose down")
     check(not engine.sh("docker ps --all --quiet"), "docker compose down left containers")
-    engine.sh(f": >records.jsonl; docker compose up --detach {SERVICES}", seconds=240)
+    engine.sh(f": >records.jsonl; docker compose up --detach {SERVICES}", quiet=60)
     back("down and up")
     made = engine.log_of("prepare-1")
     check("made" not in made, f"prepare made keys anew: {made}")
@@ -332,14 +346,14 @@ def restarts(engine):
 
 
 def hang(engine):
-    until(lambda: engine.health() == "healthy", "healthy", 30, 0.3)
+    engine.wait_health("healthy")
     since = time.monotonic()
     engine.signal("coordinator-1", "STOP")
-    until(lambda: engine.health() == "unhealthy", "unhealthy, being stopped", 90, 0.5)
+    engine.wait_health("unhealthy", 40)
     took = time.monotonic() - since
     engine.signal("coordinator-1", "CONT")
-    until(lambda: engine.health() == "healthy", "healthy again", 30, 0.5)
-    until(lambda: len(engine.workers()) == 2, "the workers' return", 60, 0.3)
+    engine.wait_health("healthy")
+    engine.wait_workers(2)
     seen(f"kill -STOP of the coordinator: unhealthy after {took:.0f} s; healthy when it goes on")
 
 

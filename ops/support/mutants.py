@@ -6,10 +6,15 @@ replacement `@` is the fault's number and `#` the snippet; only the copy below .
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from waiting import patience
 
 CORE = "Sources/CoordinatorCore/"
 COORDINATOR = CORE + "Coordinator.swift"
@@ -548,8 +553,27 @@ def write(path, text):
         file.write(text)
 
 
-def test(program, tree, number, filters):
-    """Runs tests with one fault; what failed, and whether any test ran and passed without it.
+@dataclass
+class Outcome:
+    """What a run of tests came to: what failed, whether any ran, all that was said."""
+    failed: list
+    ran: bool
+    output: str
+    seconds: float
+    has_fault: bool
+
+    @property
+    def is_sound(self):
+        return self.ran and not self.failed
+
+
+DID_NOT_END = "(did not end)"
+# What the tests of one fault take without it, on a quiet machine beside others: seldom as long.
+QUIET_SECONDS = 6
+
+
+def test(program, tree, number, filters, seconds):
+    """Runs tests with one fault, and ends what has not ended after `seconds`.
 
     The test program itself, as swift test would start it: a second less for every fault.
     """
@@ -557,20 +581,53 @@ def test(program, tree, number, filters):
     command = [program, "--testing-library", "swift-testing"]
     for pattern in filters:
         command += ["--filter", pattern]
-    try:
-        done = subprocess.run(command, cwd=tree, env=environment, text=True, errors="replace",
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=120)
-    except subprocess.TimeoutExpired:
-        return ["(did not end)"], True, ""
+    began = time.monotonic()
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, cwd=tree, env=environment, stdin=subprocess.DEVNULL,
+                                   stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            code = None
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        took = time.monotonic() - began
+        said.seek(0)
+        output = said.read().decode(errors="replace")
+    if code is None:
+        return Outcome([DID_NOT_END], True, output, took, number != 0)
     failed = re.findall(r"^✘ Test (?!run with )(.+?)(?: with \d+ test cases?)? failed after",
-                        done.stdout, re.M)
-    skipped = re.search(r"Test .* skipped", done.stdout) is not None
-    ran = re.search(r"Test run with [1-9]\d* test", done.stdout) is not None and not skipped
-    if done.returncode != 0 and not failed:
+                        output, re.M)
+    skipped = re.search(r"Test .* skipped", output) is not None
+    ran = re.search(r"Test run with [1-9]\d* test", output) is not None and not skipped
+    if code != 0 and not failed:
         # A signal's number is negative.
-        failed = ["(ended the test process)"] if ran or done.returncode < 0 else []
-    return failed, ran, done.stdout
+        failed = ["(ended the test process)"] if ran or code < 0 else []
+    return Outcome(failed, ran, output, took, number != 0)
+
+
+def without_fault(program, tree, filters):
+    return test(program, tree, 0, filters, patience(QUIET_SECONDS * len(filters)))
+
+
+def with_fault(program, tree, number, pattern):
+    """What fails with a fault. That tests do not end counts only if without it they would have.
+
+    So those are then run without it, now and here: their time, ten times over and with room for a
+    wait of theirs in vain, must fit into what the fault was given, or it is given more.
+    """
+    bound = patience(2 * QUIET_SECONDS)
+    while True:
+        outcome = test(program, tree, number, [pattern], bound)
+        if outcome.failed != [DID_NOT_END]:
+            return outcome
+        sound = without_fault(program, tree, [pattern])
+        needed = patience(2 * QUIET_SECONDS + sound.seconds)
+        if not sound.is_sound:
+            return sound
+        if needed <= bound:
+            return outcome
+        bound = needed
 
 
 def table(rows):
@@ -594,25 +651,33 @@ def main():
         for number in chosen:
             if not 1 <= number <= len(MUTANTS):
                 sys.exit(f"mutants: error: there is no fault {number}")
-        filters = sorted({MUTANTS[number - 1][4] for number in chosen})
+        filters = list(dict.fromkeys(MUTANTS[number - 1][4] for number in chosen))
         place = subprocess.run(["swift", "build", "--show-bin-path", *options], cwd=tree, text=True,
                                check=True, stdout=subprocess.PIPE).stdout.strip()
         program = os.path.join(place, "lethePackageTests.xctest")
         rows, survivors, began = [("", "REMOVED", "FILE", "", "FAILED")], 0, time.time()
         # More than cores: most tests wait for processes, disks and clocks of their own.
-        with ThreadPoolExecutor(2 * os.cpu_count()) as pool:
-            sound = pool.submit(test, program, tree, 0, filters)
+        with ThreadPoolExecutor(2 * len(os.sched_getaffinity(0))) as pool:
+            sound = pool.submit(without_fault, program, tree, filters)
             found = pool.map(
-                lambda number: test(program, tree, number, [MUTANTS[number - 1][4]])[0], chosen)
-            for number, failed in zip(chosen, found):
+                lambda number: with_fault(program, tree, number, MUTANTS[number - 1][4]), chosen)
+            unsound = []
+            for number, outcome in zip(chosen, found):
                 what, path, _, _, _ = MUTANTS[number - 1]
-                survivors += not failed
+                if not outcome.has_fault:
+                    unsound.append(outcome)
+                    continue
+                survivors += not outcome.failed
                 rows.append((str(number), what, path.removeprefix("Sources/"),
-                             "killed" if failed else "SURVIVED", ", ".join(failed)))
+                             "killed" if outcome.failed else "SURVIVED",
+                             ", ".join(outcome.failed)))
                 print(f"mutants: {number} {rows[-1][3]}", file=sys.stderr, flush=True)
-        failed, ran, output = sound.result()
-        if failed or not ran:
-            sys.exit(f"{output}\nmutants: error: without a fault the tests must run and pass")
+        unsound += [] if sound.result().is_sound else [sound.result()]
+        if unsound:
+            for outcome in unsound:
+                print(f"{outcome.output}\n{', '.join(outcome.failed)} after"
+                      f" {outcome.seconds:.0f} s, without a fault", file=sys.stderr)
+            sys.exit("mutants: error: without a fault the tests must run and pass")
         table(rows)
         print(f"{len(rows) - 1 - survivors} of {len(rows) - 1} seeded faults are found;"
               f" {time.time() - began:.0f} s")

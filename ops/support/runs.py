@@ -7,7 +7,10 @@ import shutil
 import socket
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
+
+from waiting import PACE, Late, patience, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LETHE = os.environ.get("LETHE", str(ROOT / ".build/release/lethe"))
@@ -27,6 +30,11 @@ def must(*arguments):
     if code:
         raise SystemExit(f"lethe {arguments[0]}: {errors or output}")
     return output
+
+
+def whole(quiet):
+    """Patience in whole seconds, as lethe's --timeout takes it."""
+    return round(patience(quiet))
 
 
 def record_line(identifier, index, text=None):
@@ -80,31 +88,42 @@ class Run:
         other.coordinator, other.workers = None, []
         return other
 
-    def start(self, prefix=(), timeout=60, must=True):
-        """Starts the coordinator; seconds until it is ready, or None if it ended before."""
+    def start(self, prefix=(), quiet=1, must=True, limit=None):
+        """Starts the coordinator; seconds until it is ready, or None if it ended before.
+
+        That takes `quiet` seconds on a quiet machine; `limit` as in `wait_for`.
+        """
         log = open(self.log, "ab")
         begin = time.monotonic()
         self.coordinator = subprocess.Popen(
             [*prefix, LETHE, "coordinator", "--run", str(self.run_file)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
-        while time.monotonic() < begin + timeout:
+        endpoint = {}
+
+        def is_ready():
+            # Before the look at what it wrote: it may write and end in between.
+            has_ended = self.coordinator.poll() is not None
             try:
-                endpoint = json.loads((self.directory / "endpoint.json").read_text())
+                endpoint.update(json.loads((self.directory / "endpoint.json").read_text()))
             except (OSError, ValueError):
-                endpoint = {}
-            if endpoint.get("processIdentifier") == self.coordinator.pid:
-                seconds = time.monotonic() - begin
-                host, _, port = endpoint["http"].rpartition(":")
-                self.address = (host, int(port))
-                self.token = (self.directory / "token").read_text().strip()
-                return seconds
-            if self.coordinator.poll() is not None:
-                break
-            time.sleep(0.002)
+                pass
+            return endpoint.get("processIdentifier") == self.coordinator.pid or has_ended
+
+        wait_for("the coordinator's start", is_ready, quiet, self.said, 0.002, limit)
+        if endpoint.get("processIdentifier") == self.coordinator.pid:
+            seconds = time.monotonic() - begin
+            host, _, port = endpoint["http"].rpartition(":")
+            self.address = (host, int(port))
+            self.token = (self.directory / "token").read_text().strip()
+            return seconds
         if must:
-            raise SystemExit(f"the coordinator did not start:\n{self.log.read_text()[-2000:]}")
+            raise SystemExit(f"the coordinator did not start:\n{self.said()}")
         return None
+
+    def said(self):
+        """The last lines of the log."""
+        return self.log.read_text(errors="replace")[-2000:]
 
     def worker(self):
         with open(self.log, "ab") as log:
@@ -144,18 +163,20 @@ class Run:
             f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
         ).encode() + content
 
-    def ask(self, method, path, body=None, timeout=60):
+    def ask(self, method, path, body=None, quiet=1, limit=None):
         """Status and decoded body; raises Unanswered without a whole reply."""
         try:
-            with socket.create_connection(self.address, timeout) as connection:
+            limit = limit or patience(quiet)
+            with socket.create_connection(self.address, limit) as connection:
                 connection.sendall(self.request_bytes(method, path, body))
                 return read_reply(connection)
         except OSError as error:
             raise Unanswered(str(error))
 
-    def delete(self, ids, timeout=60):
+    def delete(self, ids, quiet=1, limit=None):
         """Outcome by id."""
-        status, answer = self.ask("POST", "/v1/deletions", {"ids": list(ids)}, timeout)
+        body = {"ids": list(ids)}
+        status, answer = self.ask("POST", "/v1/deletions", body, quiet, limit)
         if status != 200:
             raise Unanswered(f"status {status}: {answer}")
         return {item["id"]: item for item in answer["requests"]}
@@ -163,17 +184,22 @@ class Run:
     def status(self):
         return self.ask("GET", "/v1/status")[1]
 
-    def states(self):
-        return [item["state"] for item in self.ask("GET", "/v1/deletions")[1]["deletions"]]
+    def states(self, limit=None):
+        answer = self.ask("GET", "/v1/deletions", limit=limit)[1]
+        return [item["state"] for item in answer["deletions"]]
 
-    def wait_purged(self, timeout=60):
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            states = self.states()
-            if states and all(state != "masked" for state in states):
-                return True
-            time.sleep(0.02)
-        return False
+    def is_purged(self):
+        states = self.states()
+        return bool(states) and "masked" not in states
+
+    def wait_purged(self):
+        wait_for("every deletion to be purged", self.is_purged,
+                 seen=lambda: dict(Counter(self.states())))
+
+    def wait_workers(self, count):
+        """Waits until `count` workers are connected."""
+        wait_for(f"{count} workers", lambda: len(self.status()["workers"]) >= count,
+                 seen=lambda: f"{self.status()['workers']}\n{self.said()}")
 
     def violations(self, acknowledged):
         """Ids that were acknowledged as deleted and are not."""
@@ -197,13 +223,41 @@ class Run:
         return problems + ([f"{len(left)} deleted records' tags in the table"] if left else [])
 
     def journal_problem(self):
-        """What lethe journal verify complains about; twice, as a live journal moves."""
-        for _ in range(2):
+        """What lethe journal verify complains about.
+
+        A live journal moves, so a complaint counts once two looks in a row have seen it, and no
+        file has changed since before the first.
+        """
+        complaints, before = [], self.journal_files()
+
+        def is_settled():
+            nonlocal before
             code, output, errors = tool("journal", "verify", "--run", self.run_file)
-            if code == 0:
-                return None
-            time.sleep(0.3)
-        return (output + errors).strip()
+            now = self.journal_files()
+            if code == 0 or now != before:
+                complaints.clear()
+            elif code:
+                complaints.append((output + errors).strip())
+            before = now
+            return code == 0 or len(complaints) == 2
+
+        try:
+            wait_for("a journal that stands still", is_settled, seen=lambda: complaints,
+                     pause=0.1 * PACE)
+        except Late as late:
+            return str(late)
+        return complaints[-1] if complaints else None
+
+    def journal_files(self):
+        """Every file of both copies, with its size and when it was written."""
+        found = {}
+        for path in self.directory.glob("journal-*/*"):
+            try:
+                facts = path.stat()
+            except FileNotFoundError:
+                continue
+            found[path] = facts.st_size, facts.st_mtime_ns
+        return found
 
 
 def read_reply(connection):

@@ -45,15 +45,21 @@ sanitizer_control() {
 import Foundation
 final class Counter: @unchecked Sendable { var count = 0 }
 let counter = Counter()
-// Slow enough to overlap, as a thread that has ended may be ordered before one that begins.
-func add() {
+let begun = [DispatchSemaphore(value: 0), DispatchSemaphore(value: 0)]
+let ended = DispatchSemaphore(value: 0)
+// Neither is ordered before the other, however they are scheduled: both have begun before either
+// counts, and nothing else is between them.
+func add(_ own: Int) {
+  begun[own].signal()
+  begun[1 - own].wait()
   for _ in 0..<200 {
     counter.count += 1
-    Thread.sleep(forTimeInterval: 0.002)
+    Thread.sleep(forTimeInterval: 0.000_1)
   }
+  ended.signal()
 }
-for _ in 0..<2 { Thread { add() }.start() }
-Thread.sleep(forTimeInterval: 1)
+for own in 0..<2 { Thread { add(own) }.start() }
+for _ in 0..<2 { ended.wait() }
 print(counter.count)
 CONTROL
       ;;

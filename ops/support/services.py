@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from runs import BACKBONE, LETHE, ROOT, record_line
-from tunnel import check, guide, until
+from tunnel import check, guide
+from waiting import patience, wait_for
 
 PLACE, DEBIAN = map(Path, sys.argv[1:])
 CHECKOUT, RUN = "/srv/lethe", "--run /etc/lethe/run.json5"
@@ -85,12 +86,13 @@ class Machine:
              str(self.root)], stdin=subprocess.DEVNULL,
             preexec_fn=lambda: (self.group / "cgroup.procs").write_text("0"))
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        until(lambda: children.read_text().strip(), f"{name}'s first process")
+        wait_for(f"{name}'s first process", lambda: children.read_text().strip())
         self.first = children.read_text().strip()
-        until(lambda: Path(f"/proc/{self.first}/comm").read_text() == "systemd\n",
-              f"systemd on {name}")
-        until(lambda: self.sh("systemctl is-system-running", fails=True)[1] == "running\n",
-              f"{name} running")
+        wait_for(f"systemd on {name}",
+                 lambda: Path(f"/proc/{self.first}/comm").read_text() == "systemd\n")
+        wait_for(f"{name} running", seen=lambda: self.sh("systemctl --failed", fails=True)[1],
+                 condition=lambda: self.sh(
+                     "systemctl is-system-running", fails=True)[1] == "running\n")
 
     def lay_checkout(self):
         """What the guides call a built checkout, with a small model and records."""
@@ -108,16 +110,21 @@ class Machine:
                 shutil.copy(library, self.root / "usr/local/lib")
         command("chroot", self.root, "ldconfig")
 
-    def sh(self, script, fails=False, seconds=90):
-        """Types commands as root, in the checkout; what they print, and with `fails` the code."""
+    def sh(self, script, fails=False, quiet=20):
+        """Types commands as root, in the checkout; what they print, and with `fails` the code.
+
+        They take `quiet` seconds on a quiet machine.
+        """
         try:
             done = subprocess.run(
                 ["nsenter", "-t", self.first, "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w",
                  "env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                  "HOME=/root", "SYSTEMD_PAGER=", "bash", "-euc", f"cd {CHECKOUT}\n{script}"],
-                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            sys.exit(f"{self.name}: not done after {seconds} s: {script}")
+                stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                timeout=patience(quiet))
+        except subprocess.TimeoutExpired as late:
+            sys.exit(f"{self.name}: not done after {late.timeout:.0f} s: {script}\n"
+                     f"{late.stdout}{late.stderr}")
         if fails:
             return done.returncode, done.stdout
         check(done.returncode == 0, f"{self.name}: {script}\n{done.stdout}{done.stderr}")
@@ -139,10 +146,14 @@ class Machine:
     def workers(self):
         return {worker["name"]: worker for worker in self.status().get("workers", [])}
 
-    def again(self, unit, before, what, seconds=20):
+    def wait_workers(self, count):
+        wait_for(f"{count} workers", lambda: len(self.workers()) == count, seen=self.status)
+
+    def again(self, unit, before, what, quiet=2):
         """Waits until systemd has started a unit again; its new process."""
-        until(lambda: self.pid(unit) not in ("0", before)
-              and self.show(unit, "ActiveState") == "active", f"{unit} after {what}", seconds, 0.3)
+        wait_for(f"{unit} after {what}", lambda: self.pid(unit) not in ("0", before)
+                 and self.show(unit, "ActiveState") == "active", quiet,
+                 lambda: self.sh(f"systemctl status {unit}", fails=True)[1], 0.3)
         return self.pid(unit)
 
 
@@ -160,7 +171,9 @@ def services(machine):
     for unit, text in ((COORDINATOR, "workers 127.0.0.1:7420, http 127.0.0.1:7421"),
                        (WORKER.format(1), "connected to 127.0.0.1:7420"),
                        (WORKER.format(2), "connected to 127.0.0.1:7420")):
-        until(lambda: machine.show(unit, "StatusText") == text, f"status of {unit}")
+        wait_for(f"{text!r} in the status of {unit}",
+                 lambda: machine.show(unit, "StatusText") == text,
+                 seen=lambda: machine.show(unit, "StatusText"))
         shown = machine.sh(f"systemctl status {unit}")
         check("active (running)" in shown and "(lethe)" in shown, f"{unit}: {shown}")
     check("enabled" in out, "systemctl status does not say that the units are enabled")
@@ -169,7 +182,7 @@ def services(machine):
 
 
 def training(machine, train):
-    until(lambda: len(machine.workers()) == 2, "two workers")
+    machine.wait_workers(2)
     machine.sh(f"lethe train {RUN}")
 
     def busy():
@@ -177,14 +190,14 @@ def training(machine, train):
         return any(worker.get("training") for name, worker in machine.workers().items()
                    if name.endswith(mine))
 
-    until(busy, "a block for worker 1")
+    wait_for("a block for worker 1", busy, seen=machine.status)
     before = time.monotonic()
     machine.sh(f"systemctl stop {WORKER.format(1)}")
     took = time.monotonic() - before
     log = machine.log(WORKER.format(1))
     check('"event":"draining"' in log and "drained" in log, f"worker 1 did not drain:\n{log}")
-    check(machine.show(WORKER.format(1), "Result") == "success" and took < 10,
-          f"worker 1 took {took:.1f} s to stop")
+    check(machine.show(WORKER.format(1), "Result") == "success",
+          f"worker 1 took {took:.1f} s to stop: {machine.show(WORKER.format(1), 'Result')}")
     status = machine.status()
     check(status["blocksTrained"] < status["blocks"], "the training was over by then")
     seen(f"systemctl stop of a worker that trains: handed its stage over in {took:.1f} s")
@@ -203,7 +216,7 @@ def use(machine):
     seen("predicted; two records deleted, repaired and certified, the receipt verifies")
     machine.sh(guide("Deploy/README.md", "Backup"))
     machine.sh(guide("Deploy/README.md", "Backup", 1))
-    until(lambda: len(machine.workers()) >= 2, "workers after the restore")
+    machine.wait_workers(2)
     machine.sh(predict)
     seen("Deploy/README.md: backup, restore, and the workers are back")
 
@@ -219,7 +232,7 @@ def restarts(machine):
         machine.sh(f"systemctl kill -s KILL {unit}")
         machine.again(unit, before, "kill -9")
         check(machine.show(unit, "NRestarts") == "1", f"{unit} was not restarted once")
-        until(lambda: len(machine.workers()) >= 2, "the workers' return")
+        machine.wait_workers(2)
     seen("systemctl restart and kill -9 of coordinator and worker: back, and connected")
 
 
@@ -231,13 +244,14 @@ def watched(machine, unit, seconds):
     return time.monotonic(), process
 
 
-def woken(machine, unit, seconds, frozen):
-    """Waits until the watchdog has replaced what was frozen."""
+def woken(machine, unit, watchdog, frozen):
+    """Waits until the watchdog, a matter of `watchdog` seconds, has replaced what was frozen."""
     since, process = frozen
-    machine.again(unit, process, "kill -STOP", seconds)
+    machine.again(unit, process, "kill -STOP", watchdog)
+    took = time.monotonic() - since
     check("Watchdog timeout" in machine.log(unit), f"{unit}: {machine.log(unit)[-800:]}")
     seen(f"kill -STOP of {unit}: its watchdog had it started again"
-         f" after {time.monotonic() - since:.0f} s")
+         f" after {took:.0f} s")
 
 
 def sandboxes(machine):
@@ -286,7 +300,7 @@ def tunnels(near, far):
         (far.root / target).write_bytes((near.root / name).read_bytes())
     far.sh("chown lethe-tls:lethe-tls /etc/lethe/tls/psk; chmod 600 /etc/lethe/tls/psk")
     far.sh(guide(page, "Set up", 4))
-    until(lambda: len(near.workers()) == 3, "the worker through TLS")
+    near.wait_workers(3)
     seen("Deploy/tls/README.md: a worker on the other machine came through TLS")
 
     near.sh("""
@@ -308,8 +322,10 @@ def tunnels(near, far):
     check(near.pid("lethe-tls@coordinator") == before and set(near.workers()) == connected,
           "a reload ended the process or a connection")
     far.sh("systemctl restart lethe-tls@worker")
-    until(lambda: far.show(WORKER.format(1), "StatusText").startswith("connected")
-          and len(near.workers()) == 3, "the worker with its new key")
+    wait_for("the worker with its new key", lambda:
+             far.show(WORKER.format(1), "StatusText").startswith("connected")
+             and len(near.workers()) == 3,
+             seen=lambda: (far.show(WORKER.format(1), "StatusText"), near.workers()))
     near.sh(f"systemctl stop {WORKER.format(1)} {WORKER.format(2)}")
     near.sh(f"lethe delete r5 --wait certified {RUN}")
     near.sh(f"systemctl start {WORKER.format(1)} {WORKER.format(2)}")
@@ -324,7 +340,10 @@ def mistakes(machine):
         code, _ = machine.sh(f"cp -a {file} kept; echo '{{' > {file}; systemctl restart {unit}",
                              fails=True)
         check(code, f"systemctl calls {unit} started with a broken {file}")
-        time.sleep(3)
+        # Whoever is tried again is `activating` until then, and never `failed`.
+        wait_for(f"{unit} with a broken {file} to fail",
+                 lambda: machine.show(unit, "ActiveState") == "failed",
+                 seen=lambda: machine.sh(f"systemctl status {unit}", fails=True)[1])
         shown = machine.sh(f"systemctl show {unit}")
         for fact in ("ActiveState=failed", "ExecMainStatus=78", "NRestarts=0"):
             check(fact in shown.splitlines(), f"{unit} with a broken {file}: not {fact}")
@@ -366,16 +385,16 @@ def main():
     train = services(near)
     training(near, train)
     near.sh(f"systemctl start {WORKER.format(3)}")
-    until(lambda: len(near.workers()) == 3, "a third worker")
+    near.wait_workers(3)
     worker = watched(near, WORKER.format(3), "3min")
-    woken(near, COORDINATOR, 90, watched(near, COORDINATOR, "30s"))
-    until(lambda: len(near.workers()) == 2, "the workers' return")
+    woken(near, COORDINATOR, 30, watched(near, COORDINATOR, "30s"))
+    near.wait_workers(2)
     use(near)
     restarts(near)
     tunnels(near, far)
     sandboxes(near)
     mistakes(near)
-    woken(near, WORKER.format(3), 260, worker)
+    woken(near, WORKER.format(3), 180, worker)
     logs(near)
     stop(far)
     stop(near)
@@ -387,7 +406,7 @@ def end():
         machine.process.kill()
         machine.process.wait()
     for machine in machines:
-        until(lambda: not Path(f"/proc/{machine.first}").exists(), "a machine's end")
+        wait_for("a machine's end", lambda: not Path(f"/proc/{machine.first}").exists())
         for group in sorted(machine.group.glob("**/"), reverse=True):
             group.rmdir()
     for target in reversed(mounted):

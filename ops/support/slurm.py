@@ -11,8 +11,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from runs import BACKBONE, LETHE, ROOT, Run, must, record_line
-from tunnel import Tunnel, check, free_port, keys, start, until, workshop
+from runs import BACKBONE, LETHE, ROOT, Run, must, record_line, whole
+from tunnel import Tunnel, check, free_port, keys, start, workshop
+from waiting import Late, wait_for
 
 SCRIPT = ROOT / "Deploy/slurm/lethe-workers.sbatch"
 LINES = [record_line(f"r{index}", index) for index in range(120)]
@@ -81,11 +82,12 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
         self.start("munged", "--foreground", "--force", f"--socket={folder}/munge.socket",
                    f"--key-file={folder}/munge.key", f"--pid-file={folder}/munge.pid",
                    f"--seed-file={folder}/munge.seed", f"--log-file={folder}/munge.log")
-        until((folder / "munge.socket").exists, "munged")
+        wait_for("munged", (folder / "munge.socket").exists)
         self.start("slurmctld", "-D")
         for node in ("n1", "n2"):
             self.start("slurmd", "-D", "-N", node)
-        until(lambda: self.ask("sinfo", "-h", "-o", "%D %t") == "2 idle\n", "two idle nodes", 60)
+        wait_for("two idle nodes", lambda: self.ask("sinfo", "-h", "-o", "%D %t") == "2 idle\n",
+                 seen=lambda: self.ask("sinfo"))
 
     def start(self, program, *arguments):
         start(self.folder / f"{program}.log", program, *arguments, env=self.environment)
@@ -106,9 +108,10 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
     def end(self):
         """Ends jobs first, and whatever a job left; `workshop` ends the rest."""
         self.ask("scancel", "--user=root")
-        end = time.monotonic() + 40
-        while self.ask("squeue", "-h") and time.monotonic() < end:
-            time.sleep(0.2)
+        try:
+            wait_for("the jobs' end", lambda: not self.ask("squeue", "-h"), 4, pause=0.2)
+        except Late:
+            pass  # What is left of them is killed.
         for process in processes(self.folder.parent):
             try:
                 os.kill(process, signal.SIGKILL)
@@ -138,16 +141,19 @@ class Job:
         return processes(self.cluster.folder, f"SLURM_ARRAY_JOB_ID={self.number}\0",
                          f"SLURM_ARRAY_TASK_ID={task}\0", *marks)
 
-    def says(self, task, text, seconds=20):
-        until(lambda: text in self.log(task), f"{text!r} in the log of a task", seconds)
+    def says(self, task, text, quiet=6):
+        wait_for(f"{text!r} in the log of a task", lambda: text in self.log(task), quiet,
+                 lambda: self.log(task))
 
-    def ends(self, task, outcome, seconds=20):
+    def ends(self, task, outcome, quiet=6):
         """Waits for state and exit code; nothing that the task started may be left."""
         name, ends = f"{self.number}_{task}", ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT")
-        until(lambda: self.fields(task)["JobState"] in ends, f"the end of task {name}", seconds)
+        wait_for(f"the end of task {name}", lambda: self.fields(task)["JobState"] in ends, quiet,
+                 lambda: f"{self.outcome(task)}\n{self.log(task)}")
         ended = self.outcome(task)
         check(ended == outcome, f"task {name} ended as {ended}, not {outcome}")
-        until(lambda: not self.processes(task), f"the end of task {task}'s processes", 2)
+        wait_for(f"the end of task {task}'s processes", lambda: not self.processes(task),
+                 seen=lambda: self.processes(task))
 
 
 class Service:
@@ -193,7 +199,7 @@ class Service:
                         and beyond < worker.get("step", 0) < 0.8 * worker["totalSteps"]]
             return found
 
-        until(is_busy, f"training by task {task}", 60)
+        wait_for(f"training by task {task}", is_busy, 20, lambda: self.run.status()["workers"])
         return found[0]
 
     def kept(self, block):
@@ -235,7 +241,7 @@ def main(folder, cluster, service):
     print("sbatch: two tasks on one node, each with a tunnel and a port of its own, train")
 
     run.delete(DELETED)
-    check(run.wait_purged(), "a deletion was not purged")
+    run.wait_purged()
     check(not run.leftovers(DELETED), "a purged record is still there")
     must("train", "--run", run.run_file)
     print("a deletion while they train: purged")
@@ -247,26 +253,28 @@ def main(folder, cluster, service):
         block, step = service.busy(first, task, step)
         cluster.ask(*command)
         first.says(task, '"event":"draining"')
-        until(lambda: service.kept(block) > step, f"{what}: {block} to be handed over", 5)
+        wait_for(f"{what}: {block} to be handed over", lambda: service.kept(block) > step,
+                 seen=lambda: f"step {service.kept(block)}, and {step} before")
         print(f"{what}: block {block} handed over at step {service.kept(block)}")
 
     handed_over(1, "scancel --signal=TERM --batch", "scancel", "--signal=TERM", "--batch",
                 f"{first.number}_1")
     first.ends(1, "COMPLETED 0:0")
     handed_over(2, "scontrol requeue", "scontrol", "requeue", f"{first.number}_2")
-    first.says(2, "worker 2, start 2", 60)
+    first.says(2, "worker 2, start 2", 20)
     check("worker 2, start 1" in first.log(2), "the second start has overwritten the first's log")
     print("it starts again, and goes on in the same log")
 
     refusals(cluster, service)
     second = service.submit(cluster, "1-2", dependency="singleton")
-    first.ends(2, "COMPLETED 0:0", 150)
+    first.ends(2, "COMPLETED 0:0", 180)
     check(first.log(2).count('"event":"draining"') == 2, "the time limit drained nobody")
     check(run.status()["blocksTrained"] < 4, "training was over before the time limit")
     took = first.fields(2)["RunTime"]
     print(f"time limit of 3 minutes: drained after {took}; no process of it is left")
-    until(lambda: len(run.status()["workers"]) == 2, "the next array's workers", 60)
-    must("train", "--watch", "--timeout", 300, "--run", run.run_file)
+    wait_for("the next array's workers", lambda: len(run.status()["workers"]) == 2, 20,
+             lambda: run.status()["workers"])
+    must("train", "--watch", "--timeout", whole(100), "--run", run.run_file)
     print("the next array followed, and trained to the end")
     cluster.ask("scancel", second.number)
     for task in (1, 2):
@@ -278,7 +286,7 @@ def main(folder, cluster, service):
         local.start()
         local.delete(DELETED)
         local.worker(), local.worker()
-        must("train", "--watch", "--timeout", 300, "--run", local.run_file)
+        must("train", "--watch", "--timeout", whole(100), "--run", local.run_file)
         expected = blocks(local)
     finally:
         local.stop()

@@ -17,7 +17,8 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from runs import BACKBONE, LETHE, ROOT, WORDS, must
+from runs import BACKBONE, LETHE, ROOT, WORDS, must, whole
+from waiting import patience, wait_for
 
 # Extensions of a ServerHello, by their numbers in RFC 8446.
 PRE_SHARED_KEY, SUPPORTED_VERSIONS, KEY_SHARE = 41, 43, 51
@@ -26,13 +27,6 @@ PRE_SHARED_KEY, SUPPORTED_VERSIONS, KEY_SHARE = 41, 43, 51
 def check(holds, what):
     if not holds:
         sys.exit(what)
-
-
-def until(condition, what, seconds=15, pause=0.02):
-    end = time.monotonic() + seconds
-    while not condition():
-        check(time.monotonic() < end, f"{what}: not within {seconds} s")
-        time.sleep(pause)
 
 
 def guide(page, heading, number=0):
@@ -133,14 +127,15 @@ class Tunnel:
         file.write_text(text)
         self.port, self.log = accept, folder / f"{name}.log"
         self.process = start(self.log, "stunnel", file)
-        until(lambda: "Configuration successful" in self.log.read_text()
-              or self.process.poll() is not None, f"stunnel {name}")
+        wait_for(f"stunnel {name}", lambda: "Configuration successful" in self.log.read_text()
+                 or self.process.poll() is not None, seen=self.log.read_text)
         check(self.process.poll() is None, f"stunnel {name} ended:\n{self.log.read_text()}")
 
     def reload(self):
         before = self.log.read_text().count("Configuration successful")
         self.process.send_signal(signal.SIGHUP)
-        until(lambda: self.log.read_text().count("Configuration successful") > before, "a reload")
+        wait_for("a reload", seen=self.log.read_text, condition=lambda:
+                 self.log.read_text().count("Configuration successful") > before)
 
 
 def keys(path, *lines):
@@ -153,7 +148,7 @@ def keys(path, *lines):
 def answer_to(port, data):
     """What comes back until the other end closes; a reset counts as closing."""
     received = bytearray()
-    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+    with socket.create_connection(("127.0.0.1", port), patience()) as connection:
         try:
             connection.sendall(data)
             while part := connection.recv(4096):
@@ -161,7 +156,8 @@ def answer_to(port, data):
         except ConnectionError:
             pass
         except TimeoutError:
-            sys.exit(f"port {port} keeps a stranger's connection open")
+            sys.exit(f"port {port} keeps a stranger's connection open; "
+                     f"it sent {bytes(received)!r}")
     return bytes(received)
 
 
@@ -170,7 +166,7 @@ def handshake_fails(port, newest):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.maximum_version = newest
-    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+    with socket.create_connection(("127.0.0.1", port), patience()) as connection:
         try:
             context.wrap_socket(connection).close()
         except (ssl.SSLError, ConnectionError):
@@ -215,7 +211,7 @@ def main(folder):
     path = run_file(folder, texts)
     start(folder / "log", LETHE, "coordinator", "--run", path)
     endpoint = folder / "data/endpoint.json"
-    until(endpoint.exists, "the coordinator's start")
+    wait_for("the coordinator's start", endpoint.exists, seen=(folder / "log").read_text)
     plain_port = int(json.loads(endpoint.read_text())["workers"].rpartition(":")[2])
 
     # worker -> stunnel -> outside -> stunnel -> inside -> coordinator
@@ -229,7 +225,7 @@ def main(folder):
                     PSKsecrets=keys(folder / "site.psk", ("site", first)))
     start(folder / "log", LETHE, "worker", "--run", path,
           "--coordinator", f"127.0.0.1:{client.port}")
-    must("train", "--watch", "--timeout", 30, "--run", path)
+    must("train", "--watch", "--timeout", whole(10), "--run", path)
 
     check(inside.connections >= 1, "the worker did not come through the tunnel")
     for needle in needles:
@@ -293,7 +289,7 @@ def read_metrics(folder, run, address):
     context = ssl.create_default_context(cafile=certificate)
 
     def status(path, token):
-        connection = http.client.HTTPSConnection("localhost", door.port, timeout=10,
+        connection = http.client.HTTPSConnection("localhost", door.port, timeout=patience(),
                                                  context=context)
         connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
         return connection.getresponse().status
