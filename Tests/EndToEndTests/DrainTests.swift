@@ -6,7 +6,7 @@ import Testing
 @Suite("Stopping workers, with real processes", .serialized) struct DrainTests {
   @Test("a worker that is stopped hands its stage over, and costs neither bits nor a checkpoint")
   func drain() throws {
-    let run = try TestRun(epochs: 400)
+    let run = try TestRun(epochs: 800)
     try run.startCoordinator()
     _ = try Lethe.run(["train", "--run", run.runFile])
     let folder = run.folder.appendingPathComponent("data/checkpoints").path
@@ -16,7 +16,7 @@ import Testing
     // Stopped where a stage is seen in the middle. It may still end before the worker hears of it;
     // then the next one is tried.
     repeat {
-      let worker = try run.startWorker(options: ["--checkpoint-seconds", "0.01"])
+      let worker = try run.startWorker(options: ["--checkpoint-seconds", "0.2"])
       try worker.hold("a stage in the middle", seen: try run.status()) {
         try !checkpoints().isEmpty || run.status().blocksTrained == 8
       }
@@ -28,7 +28,7 @@ import Testing
     #expect(try checkpoints().count == 1, "no stage was caught in the middle")
     let second = try run.startWorker()
     try run.train()
-    #expect(try run.artifacts() == (try TestRun.freshArtifacts(epochs: 400)))
+    #expect(try run.artifacts() == (try TestRun.freshArtifacts(epochs: 800)))
     second.terminate()
     try second.ended("the end of an idle worker")
     #expect(second.terminationStatus == 0, "an idle worker ends as well")

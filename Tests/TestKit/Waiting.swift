@@ -60,6 +60,9 @@ extension Process {
     when condition: () throws -> Bool
   ) throws {
     try waitUntil(what, quiet: quiet, seen: try seen()) {
+      guard isRunning else {
+        throw NeverCame(description: "\(what): the process has ended; there is \(try seen())")
+      }
       kill(processIdentifier, SIGSTOP)
       if try condition() { return true }
       kill(processIdentifier, SIGCONT)
