@@ -177,7 +177,7 @@ import Testing
       var changed = whole
       change(&changed)
       try changed.write(to: file)
-      let refused = try lethe(run, "coordinator")
+      let refused = try run.refusedCoordinator()
       #expect(refused.status != 0, "\(says)")
       #expect(refused.errors.contains(says) && refused.errors.contains("records.table"))
       #expect(refused.errors.contains("try:"), "\(refused.errors)")
@@ -262,7 +262,7 @@ import Testing
       try bytes.write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
     }
     #expect(try lethe(run, "journal", "verify").status == 1)
-    let refused = try lethe(run, "coordinator")
+    let refused = try run.refusedCoordinator()
     #expect(refused.status == 1 && refused.errors.contains("journal is damaged"))
     let salvaged = try lethe(run, "journal", "salvage", "--output", path(run, "saved"))
     #expect(salvaged.status == 1, "something was lost, and it says so")
@@ -277,7 +277,7 @@ import Testing
     for copy in ["a", "b"] {
       try FileManager.default.removeItem(atPath: path(run, "data/journal-\(copy)"))
     }
-    let refused = try lethe(run, "coordinator")
+    let refused = try run.refusedCoordinator()
     #expect(refused.status == 66 && refused.errors.contains("undo deletions"))
   }
 

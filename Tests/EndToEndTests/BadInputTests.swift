@@ -57,7 +57,7 @@ import Testing
     let file = URL(fileURLWithPath: run.runFile)
     let text = try String(contentsOf: file, encoding: .utf8)
     try Data(text.replacingOccurrences(of: "shards:", with: "shard:").utf8).write(to: file)
-    let wrong = try Lethe.run(["coordinator", "--run", run.runFile])
+    let wrong = try run.refusedCoordinator()
     #expect(wrong.status == 78 && wrong.errors.contains("shard"))
   }
 
@@ -71,7 +71,7 @@ import Testing
   func limits(text: String, replacement: String) throws {
     let run = try TestRun()
     try run.edit(text, to: replacement)
-    let refused = try Lethe.run(["coordinator", "--run", run.runFile])
+    let refused = try run.refusedCoordinator()
     let key = try #require(replacement.split(separator: ":").first)
     #expect(refused.status == 78, "\(refused.errors)")
     #expect(refused.errors.contains(key) && refused.errors.contains("try:"), "\(refused.errors)")
@@ -82,12 +82,12 @@ import Testing
   func changedRun() throws {
     let run = try TestRun()
     try run.startCoordinator()
-    #expect(try Lethe.run(["coordinator", "--run", run.runFile]).status == 69)
+    #expect(try run.refusedCoordinator().status == 69)
     run.killCoordinator()
     let file = URL(fileURLWithPath: run.runFile)
     let text = try String(contentsOf: file, encoding: .utf8)
     try Data(text.replacingOccurrences(of: "seed: 1", with: "seed: 2").utf8).write(to: file)
-    let refused = try Lethe.run(["coordinator", "--run", run.runFile])
+    let refused = try run.refusedCoordinator()
     #expect(refused.status == 78 && refused.errors.contains("seed"))
     try Data(text.utf8).write(to: file)
     try run.startCoordinator()

@@ -94,7 +94,7 @@ import Testing
     try open.edit("http: \"127.0.0.1:0\"", to: "http: \"0.0.0.0:0\"")
     // Required: a coordinator that took the address would run on.
     try #require(try Self.report(open).failing == ["run file"])
-    let start = try Lethe.run(["coordinator", "--run", open.runFile])
+    let start = try open.refusedCoordinator()
     #expect(start.status == 78 && start.errors.contains("other machines can reach"))
     #expect(!FileManager.default.fileExists(atPath: "\(open.folder.path)/data"))
 

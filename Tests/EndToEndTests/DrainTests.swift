@@ -57,11 +57,11 @@ import Testing
     try run.startCoordinator()
     let key = run.folder.appendingPathComponent("data/local.key").path
     try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: key)
-    let output = try Lethe.run(["worker", "--run", run.runFile])
+    let output = try run.refusedWorker(["--run", run.runFile])
     #expect(output.status == 78 && output.errors.contains("chmod 600"))
     try Data("{".utf8).write(to: URL(fileURLWithPath: key))
     try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: key)
-    let broken = try Lethe.run(["worker", "--run", run.runFile])
+    let broken = try run.refusedWorker(["--run", run.runFile])
     #expect(broken.status == 78 && broken.errors.contains("lethe key new"), "\(broken.errors)")
   }
 

@@ -52,7 +52,7 @@ import WireFormat
     let (key, _) = try run.makeKey("w", role: .worker)
     let stored = run.folder.appendingPathComponent("data/keys/\(key.id.hex)").path
     try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: stored)
-    let refused = try Lethe.run(["coordinator", "--run", run.runFile])
+    let refused = try run.refusedCoordinator()
     #expect(refused.status == 78 && refused.errors.contains("chmod 600"), "\(refused.errors)")
   }
 
@@ -167,7 +167,7 @@ import WireFormat
     #expect(run.log.contains("development_mode"))
     run.killCoordinator()
     try run.edit("127.0.0.1:0", to: "0.0.0.0:0", first: true)
-    let refused = try Lethe.run(["coordinator", "--run", run.runFile])
+    let refused = try run.refusedCoordinator()
     #expect(refused.status == 78 && refused.errors.contains("everybody knows"))
     try run.edit("developmentMode: true", to: "developmentMode: false", first: true)
     try run.startCoordinator()

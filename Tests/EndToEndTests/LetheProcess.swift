@@ -56,6 +56,29 @@ enum Lethe {
       errors: String(decoding: try Data(contentsOf: errors), as: UTF8.self))
   }
 
+  /// Runs a service that is to refuse its work; one that begins it is killed.
+  ///
+  /// - Parameter works: Whether it has begun, by what it has said so far.
+  /// - Returns: What it said, all of it as `errors`; status 9 if it had to be killed.
+  static func refused(_ arguments: [String], orElse works: (String) throws -> Bool) throws
+    -> Output
+  {
+    let log = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+    defer { try? FileManager.default.removeItem(at: log) }
+    let process = try start(arguments, log: log)
+    func end() {
+      if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+      process.waitUntilExit()
+    }
+    defer { end() }
+    func said() throws -> String { String(decoding: try Data(contentsOf: log), as: UTF8.self) }
+    try waitUntil("the end of lethe \(arguments[0])", seen: try said()) {
+      try !process.isRunning || works(said())
+    }
+    end()
+    return Output(status: process.terminationStatus, text: "", errors: try said())
+  }
+
   static func json<Value: Decodable>(_ arguments: [String], status: Int32 = 0) throws -> Value {
     let output = try run(arguments + ["--format", "json"])
     try #require(output.status == status, "\(arguments): \(output.errors)")

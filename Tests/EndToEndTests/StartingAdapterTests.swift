@@ -79,8 +79,8 @@ import Testing
     let endpoint = try JSONDecoder().decode(
       Endpoint.self, from: Data(contentsOf: run.folder.appendingPathComponent("data/endpoint.json"))
     )
-    let stranger = try Lethe.run([
-      "worker", "--coordinator", endpoint.workers, "--backbone", Lethe.backbone, "--key",
+    let stranger = try run.refusedWorker([
+      "--coordinator", endpoint.workers, "--backbone", Lethe.backbone, "--key",
       run.folder.appendingPathComponent("data/local.key").path,
     ])
     #expect(stranger.status == 78 && stranger.errors.contains("its backbone with its starting"))
@@ -90,7 +90,7 @@ import Testing
     let file = folder.appendingPathComponent("adapter_config.json")
     let original = try Data(contentsOf: file)
     try (original + Data("\n".utf8)).write(to: file)
-    let changed = try Lethe.run(["coordinator", "--run", run.runFile])
+    let changed = try run.refusedCoordinator()
     #expect(changed.status == 78, "\(changed.errors)")
     #expect(changed.errors.contains("in: training.startingAdapter"))
     try original.write(to: file)
@@ -116,19 +116,19 @@ import Testing
       default: _ = try adapter(in: run, row.options[0], row.options[1])
       }
       try starting(run, from: folder)
-      let refused = try Lethe.run(["coordinator", "--run", run.runFile])
+      let refused = try run.refusedCoordinator()
       #expect(refused.status == 78, "\(row.complaint)")
       #expect(refused.errors.contains(row.complaint), "\(refused.errors)")
     }
     let run = try TestRun()
     try starting(run, from: run.folder.appendingPathComponent("nowhere"))
-    let absent = try Lethe.run(["coordinator", "--run", run.runFile])
+    let absent = try run.refusedCoordinator()
     #expect(absent.status == 66 && absent.errors.contains("has no readable adapter_config.json"))
     // A family of other names is told apart before any shape is looked at.
     let other = Lethe.root.appendingPathComponent("Tests/Fixtures/tiny-distilbert/init")
     let foreign = try TestRun()
     try starting(foreign, from: other)
-    let refused = try Lethe.run(["coordinator", "--run", foreign.runFile])
+    let refused = try foreign.refusedCoordinator()
     #expect(refused.status == 65 && refused.errors.contains("an adapter for distilbert"))
   }
 }

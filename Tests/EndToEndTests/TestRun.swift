@@ -100,6 +100,17 @@ final class TestRun {
     if !process.isRunning { Issue.record("the coordinator did not start: \(log)") }
   }
 
+  /// What a coordinator says that does not start.
+  func refusedCoordinator() throws -> Lethe.Output {
+    try Lethe.refused(["coordinator", "--run", runFile]) { $0.contains("\"event\":\"ready\"") }
+  }
+
+  /// What a worker says that this run's coordinator does not take.
+  func refusedWorker(_ arguments: [String]) throws -> Lethe.Output {
+    let others = try status().workers.count
+    return try Lethe.refused(["worker"] + arguments) { _ in try status().workers.count > others }
+  }
+
   @discardableResult
   func startWorker(role: String = "all", options: [String] = []) throws -> Process {
     let worker = try Lethe.start(

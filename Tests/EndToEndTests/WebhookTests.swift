@@ -72,7 +72,7 @@ import Testing
   @Test("an entry that could not work or would leak stops the start", arguments: refusals)
   func refuses(refusal: Refusal) throws {
     let run = try Self.run(refusal.entry)
-    let output = try Lethe.run(["coordinator", "--run", run.runFile])
+    let output = try run.refusedCoordinator()
     #expect(output.status == 78 && output.errors.contains(refusal.says))
     #expect(output.errors.contains("try:"), "\(output.errors)")
   }
