@@ -27,7 +27,7 @@ let package = Package(
     .target(name: "Hashing", dependencies: ["ByteCoding"], swiftSettings: vectorised),
     .target(name: "Unlearning", dependencies: ["Hashing", "ByteCoding"], swiftSettings: strict),
     .target(name: "Ledger", dependencies: ["Hashing"], swiftSettings: strict),
-    .target(name: "Tokenization", swiftSettings: strict),
+    .target(name: "Tokenization", dependencies: ["ByteCoding"], swiftSettings: strict),
     .target(
       name: "Datasets", dependencies: ["Unlearning", "Hashing", "ByteCoding"],
       swiftSettings: strict),
@@ -52,7 +52,8 @@ let package = Package(
         "ByteCoding",
       ],
       swiftSettings: strict),
-    .target(name: "ModelFormats", dependencies: ["Unlearning"], swiftSettings: strict),
+    .target(
+      name: "ModelFormats", dependencies: ["Unlearning", "ByteCoding"], swiftSettings: strict),
 
     // Numeric: arithmetic on memory; no files, no sockets.
     .systemLibrary(
@@ -123,7 +124,7 @@ let package = Package(
         "WorkerCore", "Training", "Numerics", "ModelFormats", "Tokenization", "Datasets", "HTTP",
         "ServiceSupport", "Receipts", "Ledger", "Storage", "JournalFormat", "WireFormat",
         "CoordinatorCore", "Forecast", "Evaluation", "Reporting", "Unlearning", "Hashing",
-        "SystemIO",
+        "ByteCoding", "SystemIO",
       ],
       swiftSettings: strict),
 

@@ -36,6 +36,8 @@ package struct Coordinator: Sendable {
   package internal(set) var audit = AuditProgress()
   /// Set when a worker has seen a ledger that this one does not extend: nothing is served then.
   package private(set) var isBehind = false
+  /// Open deletions whose repair is recorded, and whether it still holds.
+  private var repairs: [UInt64: RepairStanding] = [:]
   private let auditShare: Double
   private var foundCheckpoints: [BlockKey: StageCheckpoint]
   package internal(set) var now = Moment(monotonic: 0, wall: 0)
@@ -276,28 +278,60 @@ extension Coordinator {
     grantLeases(into: &step)
   }
 
-  /// Records what deletions have come to. Only a commit or a purge moves old ones on; otherwise
-  /// nothing but the step's own deletion can have changed.
+  /// Records what deletions have come to.
+  ///
+  /// Certified means that a fresh run would serve what is served. So a deletion that was repaired
+  /// and lost blocks again, to a later one or to an alarm, is repaired anew before it is certified.
   private mutating func settleDeletions(into step: inout Step) {
-    let mayMoveAll = step.entries.contains { entry in
+    var mayMoveAll = false
+    var mayMoveSome = false
+    for entry in step.entries {
       switch entry {
-      case .committed, .purged, .started: true
-      default: false
+      case .committed, .purged, .started, .numericClassPinned: mayMoveAll = true
+      // Only the newest can have come to something; those repaired before may have lost it.
+      case .deleted, .quarantined, .artifactLost, .trainingRequested: mayMoveSome = true
+      case .created, .ingested, .repaired, .certified, .snapshotTaken, .copied, .copyRemoved,
+        .restored:
+        break
       }
     }
-    let mayMoveNewest = step.entries.contains { if case .deleted = $0 { true } else { false } }
-    guard mayMoveAll || mayMoveNewest else { return }
-    for number in mayMoveAll ? state.openDeletions : state.openDeletions.suffix(1) {
-      if state.deletion(number).repairedAt == nil, state.isRepaired(state.deletion(number)) {
-        record(.repaired(number: number, at: now.wall), in: &step)
-      }
-      if state.deletion(number).state == .repaired {
-        record(
-          .certified(
-            number: number, erasure: Self.erasure(keepingCopies: state.copies), at: now.wall),
-          in: &step)
-      }
+    guard mayMoveAll || mayMoveSome else { return }
+    // Many deletions share few slices.
+    var served: [SliceLocation: Bool] = [:]
+    for number in mayMoveAll ? state.openDeletions : repairedAndNewest {
+      let isRepaired =
+        !state.isTrainingRequested
+        || state.deletion(number).locations.allSatisfy { slice in
+          if let known = served[slice] { return known }
+          let serves = state.isServed(slice)
+          served[slice] = serves
+          return serves
+        }
+      settle(number, isRepaired: isRepaired, into: &step)
     }
+  }
+
+  /// Open deletions that count as repaired, and the newest, ascending.
+  private var repairedAndNewest: [UInt64] {
+    Set(repairs.keys).union(state.openDeletions.suffix(1)).sorted()
+  }
+
+  private mutating func settle(_ number: UInt64, isRepaired: Bool, into step: inout Step) {
+    let wasRepaired = state.deletion(number).repairedAt != nil
+    guard isRepaired else {
+      if wasRepaired { repairs[number] = .outdated }
+      return
+    }
+    if !wasRepaired || repairs[number] == .outdated {
+      record(.repaired(number: number, at: now.wall), in: &step)
+    }
+    repairs[number] = .current
+    guard state.deletion(number).state == .repaired else { return }
+    repairs[number] = nil
+    record(
+      .certified(
+        number: number, erasure: Self.erasure(keepingCopies: state.copies), at: now.wall),
+      in: &step)
   }
 
   /// What a purge has achieved wherever record bytes can be; levels as in `Protocols/receipt.md`.

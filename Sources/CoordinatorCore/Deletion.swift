@@ -106,6 +106,13 @@ package struct Deletion: Equatable, Sendable {
   }
 }
 
+/// Whether what a `repaired` entry said is still so.
+enum RepairStanding: Equatable, Sendable {
+  case current
+  /// A block that the deletion reaches was lost again: its repair is recorded anew.
+  case outdated
+}
+
 package enum DeletionState: String, CaseIterable, Sendable {
   case masked, purged, repaired, certified
 }

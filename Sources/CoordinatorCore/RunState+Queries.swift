@@ -79,9 +79,27 @@ extension RunState {
     expectedKeys.keys.filter { block(at: $0) == nil }.sorted()
   }
 
-  /// Whether every block that a deletion masked stands again.
+  /// Whether a fresh run's block serves wherever a deletion reaches: at every slot whose lineage
+  /// reads one of its slices, whichever deletion masked it, and also if none stood there then.
+  ///
+  /// While nobody has asked for training, a fresh run serves nothing, and neither does this one.
   package func isRepaired(_ deletion: Deletion) -> Bool {
-    deletion.masked.allSatisfy { block(at: BlockSlot($0.place)) != nil }
+    !isTrainingRequested || deletion.locations.allSatisfy(isServed)
+  }
+
+  /// How far a deletion has come as of now: a repair counts only while it holds.
+  package func progress(of deletion: Deletion) -> DeletionState {
+    deletion.state == .repaired && !isRepaired(deletion) ? .purged : deletion.state
+  }
+
+  /// Whether every slot serves that depends on a slice.
+  func isServed(_ slice: SliceLocation) -> Bool {
+    plan.sequences.indices.allSatisfy { sequence in
+      let position = plan.sequences[sequence].order.firstIndex(of: slice.slice)!
+      return (position + 1...plan.sliceCount).allSatisfy {
+        serves(BlockSlot(shard: slice.shard, sequence: sequence, stage: $0))
+      }
+    }
   }
 
   /// Everything a worker needs to know to train the block of a slot.

@@ -67,7 +67,8 @@ extension CoordinatorService {
       Dictionary(
         uniqueKeysWithValues: numbers.map { number in
           let deletion = coordinator.state.deletion(number)
-          return (number, (state: deletion.state.rawValue, due: deletion.due))
+          let state = coordinator.state.progress(of: deletion)
+          return (number, (state: state.rawValue, due: deletion.due))
         })
     }
     var next = zip(outcomes, duplicates).makeIterator()
@@ -254,24 +255,32 @@ extension CoordinatorService {
   func deletionList(last count: Int = .max) -> DeletionList {
     let now = SystemClock.wallMilliseconds
     return DeletionList(
-      deletions: loop.inspect { $0.state.deletions.suffix(count) }.map {
-        Self.describe($0, at: now)
-      })
+      deletions: loop.inspect { coordinator in
+        coordinator.state.deletions.suffix(count).map {
+          ($0, coordinator.state.progress(of: $0))
+        }
+      }.map { Self.describe($0, $1, at: now) })
   }
 
   /// `GET /v1/deletions/{deletion}`
   func deletion(_ text: String) throws -> DeletionList.Item {
-    let deletions = loop.inspect { $0.state.deletions }
-    guard let found = deletions.first(where: { "\($0.number)" == text }) else {
+    let found = loop.inspect { coordinator in
+      coordinator.state.deletions.first { "\($0.number)" == text }.map {
+        ($0, coordinator.state.progress(of: $0))
+      }
+    }
+    guard let (deletion, state) = found else {
       throw APIFailure(
         404, "there is no deletion \(text.prefix(32))", try: "lethe deletions lists them")
     }
-    return Self.describe(found, at: SystemClock.wallMilliseconds)
+    return Self.describe(deletion, state, at: SystemClock.wallMilliseconds)
   }
 
-  private static func describe(_ deletion: Deletion, at now: Milliseconds) -> DeletionList.Item {
+  private static func describe(
+    _ deletion: Deletion, _ state: DeletionState, at now: Milliseconds
+  ) -> DeletionList.Item {
     DeletionList.Item(
-      deletion: deletion.number, records: deletion.tags.count, state: deletion.state.rawValue,
+      deletion: deletion.number, records: deletion.tags.count, state: state.rawValue,
       blocksMasked: deletion.masked.count, maskedAt: Timestamp.text(deletion.acceptedAt),
       purgedAt: deletion.purgedAt.map(Timestamp.text),
       repairedAt: deletion.repairedAt.map(Timestamp.text),

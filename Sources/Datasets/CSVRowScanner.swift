@@ -1,3 +1,5 @@
+import ByteCoding
+
 /// Cuts RFC 4180 bytes into rows of cells.
 ///
 /// Quoted cells may hold commas, line ends and doubled quotes; rows end with LF or CRLF, the last
@@ -20,13 +22,14 @@ struct CSVRowScanner {
   }
 
   private let bytes: [UInt8]
-  private var position = 0
+  private var position: Int
   private var line = 1
   /// Where the current row starts.
   private var start = 0
 
   init(_ bytes: [UInt8]) {
     self.bytes = bytes
+    position = TextLines.withoutByteOrderMark(bytes).startIndex
   }
 
   var isAtEnd: Bool { position >= bytes.count }

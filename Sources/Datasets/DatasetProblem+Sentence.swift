@@ -57,8 +57,6 @@ extension DatasetError {
     case .noRecords(skippedCount: 0): return ["the file holds no records; write at least one"]
     case .noRecords(let skipped):
       return ["the file holds no valid record: all \(skipped) were skipped; correct them"]
-    case .byteOrderMark:
-      return ["the file starts with a byte order mark; save it as UTF-8 without one"]
     case .columnMissing(let field):
       return ["line 1: the header has no column \(field.rawValue); name the column exactly so"]
     case .columnRepeated(let column, let first):

@@ -62,8 +62,6 @@ package enum DatasetError: Error, Equatable, Sendable {
   case malformed(first: [DatasetProblem], totalCount: Int)
   /// Not a single record: an empty file, a lone header, or nothing left after skipping.
   case noRecords(skippedCount: Int)
-  /// The file starts with the bytes EF BB BF.
-  case byteOrderMark
   case columnMissing(DatasetField)
   /// The header names a column twice; columns count from 1.
   case columnRepeated(column: Int, firstColumn: Int)

@@ -1,3 +1,4 @@
+import ByteCoding
 import Unlearning
 
 /// Reads a data set from the bytes of a file.
@@ -18,7 +19,6 @@ package struct DatasetReader: Sendable {
   package func read(_ bytes: [UInt8], _ format: DatasetFormat) throws(DatasetError)
     -> DatasetContents
   {
-    guard !bytes.starts(with: [0xef, 0xbb, 0xbf]) else { throw .byteOrderMark }
     var collector = RecordCollector(labels: labels, keepsAllProblems: skipsInvalid)
     switch format {
     case .jsonLines: readJSONLines(bytes, into: &collector)
@@ -28,20 +28,14 @@ package struct DatasetReader: Sendable {
   }
 
   private func readJSONLines(_ bytes: [UInt8], into collector: inout RecordCollector) {
-    var line = 0
-    var start = 0
-    while start < bytes.count {
-      line += 1
-      let newline = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
-      let isCRLF = newline > start && bytes[newline - 1] == UInt8(ascii: "\r")
-      let range = start..<(isCRLF ? newline - 1 : newline)
-      start = newline + 1
+    var lines = TextLines(bytes)
+    while let line = lines.next() {
       // An editor's empty last line is no record.
-      if range.isEmpty && start >= bytes.count { break }
-      switch Self.fields(bytes, range) {
-      case .success(let fields): collector.add(fields, line: line)
+      if line.bytes.isEmpty && lines.isAtEnd { break }
+      switch Self.fields(bytes, line.bytes.indices) {
+      case .success(let fields): collector.add(fields, line: line.number)
       case .failure(let mistake):
-        collector.add(DatasetProblem(line: line, field: mistake.field, kind: mistake.kind))
+        collector.add(DatasetProblem(line: line.number, field: mistake.field, kind: mistake.kind))
       }
     }
   }

@@ -74,8 +74,9 @@ package enum JSON5 {
     mutating func takeSpace() throws(JSONError) -> Bool {
       switch (next, peek(1)) {
       case (9, _), (10, _), (13, _), (32, _): copy()
+      case (11, _), (12, _): blank()
       case (UInt8(ascii: "/"), UInt8(ascii: "/")):
-        while let byte = next, byte != 10, byte != 13 { blank() }
+        while let byte = next, byte != 10, byte != 13, !isSeparator { blank() }
       case (UInt8(ascii: "/"), UInt8(ascii: "*")):
         blank()
         repeat {
@@ -84,9 +85,31 @@ package enum JSON5 {
         } while next != UInt8(ascii: "*") || peek(1) != UInt8(ascii: "/")
         blank()
         blank()
-      default: return false
+      default:
+        guard let scalar = scalar(), Self.isSpace(scalar) else { return false }
+        for _ in 0..<UTF8.width(scalar) { blank() }
       }
       return true
+    }
+
+    /// The scalar beyond ASCII that begins here; `nil` where there is none.
+    private func scalar() -> Unicode.Scalar? {
+      guard let next, next >= 0x80 else { return nil }
+      var decoder = UTF8()
+      var rest = bytes[offset...].prefix(4).makeIterator()
+      guard case .scalarValue(let scalar) = decoder.decode(&rest) else { return nil }
+      return scalar
+    }
+
+    /// Whether U+2028 or U+2029, which end a comment as a line feed does, begins here.
+    private var isSeparator: Bool { scalar().map { $0 == "\u{2028}" || $0 == "\u{2029}" } ?? false }
+
+    /// JSON5's white space beyond ASCII: U+FEFF, both separators, and every `Zs`.
+    private static func isSpace(_ scalar: Unicode.Scalar) -> Bool {
+      switch scalar {
+      case "\u{feff}", "\u{2028}", "\u{2029}": true
+      default: scalar.properties.generalCategory == .spaceSeparator
+      }
     }
 
     /// A space for a byte of a comment, unless it ends a line.

@@ -42,6 +42,7 @@ package enum LogEvent: String, CaseIterable, Sendable {
   case activations
   case connectionFailed = "connection_failed"
   case disconnected
+  case unprovenRefusal = "unproven_refusal"
   case draining
   case uploadRefused = "upload_refused"
   case webhookDelivered = "webhook_delivered"
@@ -55,7 +56,7 @@ package enum LogEvent: String, CaseIterable, Sendable {
     case .developmentMode, .listeningBeyondLoopback, .blockFailed, .artifactLost,
       .artifactRefused, .groupNotStored, .checkpointNotStored, .discardFailed,
       .journalRepaired, .workerTurnedAway, .workerConnectionFailed, .noDescriptor,
-      .unexpectedMessage, .connectionFailed, .webhookFailed:
+      .unexpectedMessage, .connectionFailed, .unprovenRefusal, .webhookFailed:
       .warn
     case .blockQuarantined, .artifactNotStored, .artifactUnreadable, .sliceUnreadable,
       .purgeFailed, .journalFailed, .uncataloguedFile, .housekeepingFailed, .httpStopped,
@@ -79,7 +80,7 @@ package enum LogEvent: String, CaseIterable, Sendable {
     case .trainingRequested: "somebody asked for training or repair"
     case .deletionAccepted: "a deletion is durable and masked"
     case .deletionPurged: "the bytes of all deletions up to this one are gone"
-    case .deletionRepaired: "every block that a deletion masked stands again"
+    case .deletionRepaired: "a fresh run's blocks serve wherever a deletion reaches"
     case .deletionCertified: "a deletion is finished, its receipt final"
     case .blockCommitted: "a trained block serves from now on"
     case .blockFailed: "a worker could not train a block"
@@ -114,6 +115,7 @@ package enum LogEvent: String, CaseIterable, Sendable {
     case .activations: "what a worker's kept activations saved"
     case .connectionFailed: "a worker could not reach its coordinator, and tries again"
     case .disconnected: "a worker's session has ended"
+    case .unprovenRefusal: "someone who proved no key sent a worker away; it tries again"
     case .draining: "a worker finishes what it has and takes no more"
     case .uploadRefused: "the coordinator did not take a block"
     case .webhookDelivered: "a receiver has acknowledged an event"

@@ -49,6 +49,7 @@ final class Invariants {
       case .deleted(let deletion): for tag in deletion.tags { model.delete(tag) }
       case .committed(let block): committed(block)
       case .purged(let number, _, let artifacts, _): purged(through: number, artifacts, core)
+      case .certified(let number, _, _): certified(number, core.state)
       default: break
       }
     }
@@ -73,6 +74,19 @@ final class Invariants {
       // A block made from a lie is one, too.
       require(liesTold > 0, "\(block.slot) came out with other bits from \(block.worker)")
       world.count("lie committed")
+    }
+  }
+
+  /// Certified means that what is served is the fresh run, wherever the deletion reaches.
+  private func certified(_ number: UInt64, _ state: RunState) {
+    world.count("deletion certified")
+    // Nobody has asked for training: a fresh run would serve nothing either.
+    guard state.isTrainingRequested else { return }
+    for expected in model.blocks(reading: state.deletion(number).locations) {
+      let block = state.block(at: expected.slot)
+      require(
+        block?.key == expected.block.key,
+        "deletion \(number) is certified, and \(expected.slot) serves no fresh run's block")
     }
   }
 

@@ -33,6 +33,21 @@ struct ReferenceModel: Sendable {
     known = known.filter { $0.key.shard != location.shard }
   }
 
+  /// The blocks of a fresh run whose lineage reads one of these slices, by its own look at orders.
+  mutating func blocks(reading slices: [SliceLocation]) -> [(slot: BlockSlot, block: Block)] {
+    var found: [(slot: BlockSlot, block: Block)] = []
+    for shard in Set(slices.map(\.shard)).sorted() {
+      let read = Set(slices.filter { $0.shard == shard }.map(\.slice))
+      for (sequence, order) in plan.sequences.map(\.order).enumerated() {
+        for stage in 1...order.count where !read.isDisjoint(with: order.prefix(stage)) {
+          let slot = BlockSlot(shard: shard, sequence: sequence, stage: stage)
+          found.append((slot, block(at: slot)))
+        }
+      }
+    }
+    return found
+  }
+
   /// The block that a fresh run on the retained records trains at a slot.
   mutating func block(at slot: BlockSlot) -> Block {
     if let block = known[slot] { return block }

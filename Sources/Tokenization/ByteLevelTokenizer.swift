@@ -1,3 +1,5 @@
+import ByteCoding
+
 /// Why a byte-level vocabulary cannot be used.
 package enum ByteLevelError: Error, Equatable, Sendable {
   /// Of `<s>`, `</s>` and the 256 bytes' own symbols, some are not in the vocabulary.
@@ -67,17 +69,16 @@ package struct ByteLevelTokenizer: Sendable {
   private static func merges(_ bytes: [UInt8], _ token: (String) -> Int32?) throws(ByteLevelError)
     -> [UInt64: Merge]
   {
-    guard let text = String(validating: bytes, as: UTF8.self) else { throw .notUTF8 }
+    guard String(validating: bytes, as: UTF8.self) != nil else { throw .notUTF8 }
     var merges: [UInt64: Merge] = [:]
-    for (number, whole) in text.split(separator: "\n", omittingEmptySubsequences: false)
-      .enumerated()
-    {
-      let line = whole.hasSuffix("\r") ? whole.dropLast() : whole
-      if line.isEmpty || line.hasPrefix("#version") { continue }
-      let parts = line.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+    for line in TextLines(bytes) {
+      if line.bytes.isEmpty || line.bytes.starts(with: "#version".utf8) { continue }
+      let parts = line.bytes.split(
+        separator: UInt8(ascii: " "), omittingEmptySubsequences: false
+      ).map { String(decoding: $0, as: UTF8.self) }
       guard parts.count == 2, let left = token(parts[0]), let right = token(parts[1]),
         let joint = token(parts[0] + parts[1])
-      else { throw .badMerge(line: number + 1) }
+      else { throw .badMerge(line: line.number) }
       // The first of equal lines counts.
       if merges[pair(left, right)] == nil {
         merges[pair(left, right)] = Merge(rank: merges.count, token: joint)

@@ -1,3 +1,5 @@
+import ByteCoding
+
 /// Why a vocabulary cannot be used.
 package enum VocabularyError: Error, Equatable, Sendable {
   /// There is no token in it.
@@ -41,12 +43,9 @@ struct Vocabulary: Sendable {
     var slots = [UInt64](repeating: 0, count: slotCount)
     var tokens: [Int32] = [-1]
     var line = 0
-    var start = 0
-    while start < bytes.count {
-      line += 1
-      let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
-      let token = Self.trimmed(bytes[start..<end])
-      start = end + 1
+    for read in TextLines(bytes) {
+      line = read.number
+      let token = read.bytes
       guard !token.isEmpty else { throw .emptyToken(line: line) }
       guard String(validating: token, as: UTF8.self) != nil else { throw .notUTF8(line: line) }
       var node: Node = 0
@@ -115,10 +114,5 @@ struct Vocabulary: Sendable {
       slot = (slot + 1) & mask
     }
     return slot
-  }
-
-  /// Without the carriage return of a file written on Windows.
-  private static func trimmed(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-    line.last == UInt8(ascii: "\r") ? line.dropLast() : line
   }
 }

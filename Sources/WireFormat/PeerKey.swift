@@ -1,3 +1,4 @@
+import ByteCoding
 import Hashing
 
 /// Sixteen bytes that name a key; they are no secret.
@@ -82,10 +83,11 @@ package struct PeerKey: Equatable, Sendable {
     checkedID: KeyID([UInt8](repeating: 0, count: KeyID.byteCount))!, role: .worker,
     name: "development", secret: [UInt8](repeating: 0, count: secretByteCount))
 
-  /// Reads one line, with or without its line feed.
+  /// Reads one line, with or without its line end, behind a byte order mark or none.
   package init?(line: String) {
-    var text = Substring(line)
-    if text.last == "\n" { text.removeLast() }
+    var lines = TextLines(Array(line.utf8))
+    guard let first = lines.next(), lines.isAtEnd else { return nil }
+    let text = String(decoding: first.bytes, as: UTF8.self)
     let words = text.split(separator: " ", omittingEmptySubsequences: false)
     guard words.count == 5, words[0] == "lethe-key-1", let id = KeyID(hex: words[1]),
       let role = KeyRole(rawValue: String(words[2])), let secret = Array(hex: words[4])

@@ -2,36 +2,42 @@ import ServiceSupport
 import WireFormat
 import WorkerCore
 
-/// Which refusal no further attempt can mend.
+/// Decides which refusal no further attempt can mend.
+///
+/// Only a coordinator that has proved its key can end a worker. What comes before the proof may
+/// come from anyone on the way, so it is a hint: people are told at once, and the worker goes on
+/// trying at longer and longer intervals.
 struct Attempts {
+  /// What follows from how a session ended.
+  enum Verdict: Sendable {
+    case tryAgain
+    /// Somebody who has proved nothing says what this error says.
+    case tryAgainSaying(ServiceError)
+    case end(ServiceError)
+  }
+
   private var wasEverWelcome = false
-  /// In a row, by peers that may be anyone.
-  private var hintCount = 0
+  /// In a row, by the coordinator itself.
+  private var brokenCount = 0
 
-  private static let hintLimit = 3
+  private static let brokenLimit = 3
 
-  /// What to tell people instead of trying again.
-  ///
-  /// A refusal before the coordinator has proved its key may come from anyone on the way, and a
-  /// broken conversation from a busy moment. Three in a row end a worker that was never welcome, so
-  /// that a wrong key or address is told soon; one that has worked goes on trying.
-  mutating func finalError(after outcome: WorkerSession.Outcome, wasWelcome: Bool)
-    -> ServiceError?
-  {
+  /// - Note: A conversation that the coordinator itself calls broken can be a busy moment's: three
+  ///   in a row end a worker that was never welcome, and one that has worked goes on trying.
+  mutating func verdict(after outcome: WorkerSession.Outcome, wasWelcome: Bool) -> Verdict {
     if wasWelcome { wasEverWelcome = true }
     switch outcome {
     case .lost, .ended(.drained), .ended(.silence), .ended(.noAnswer), .ended(.brokenProtocol):
-      return nil
+      return .tryAgain
     case .ended(.turnedAway(let refusal)):
-      return refusal.cause == .protocolError ? afterHint(refusal) : error(refusal)
-    case .refused(let refusal): return afterHint(refusal)
+      if refusal.cause == .protocolError {
+        guard !wasEverWelcome else { return .tryAgain }
+        brokenCount += 1
+        if brokenCount < Self.brokenLimit { return .tryAgain }
+      }
+      return error(refusal).map(Verdict.end) ?? .tryAgain
+    case .refused(let refusal): return error(refusal).map(Verdict.tryAgainSaying) ?? .tryAgain
     }
-  }
-
-  private mutating func afterHint(_ refusal: TurnedAway) -> ServiceError? {
-    guard !wasEverWelcome, refusal.cause != .full else { return nil }
-    hintCount += 1
-    return hintCount < Self.hintLimit ? nil : error(refusal)
   }
 
   private func error(_ refusal: TurnedAway) -> ServiceError? {

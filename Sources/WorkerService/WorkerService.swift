@@ -90,8 +90,15 @@ package final class WorkerService: Sendable {
         let connection = try TCPConnection.connect(to: settings.coordinator)
         guard let (outcome, wasWelcome) = serve(connection) else { return }
         if wasWelcome { backoff = Backoff() }
-        if let final = attempts.finalError(after: outcome, wasWelcome: wasWelcome) { throw final }
-        log.write(.disconnected, "\(settings.coordinator): \(outcome.text)")
+        switch attempts.verdict(after: outcome, wasWelcome: wasWelcome) {
+        case .end(let error): throw error
+        case .tryAgain: log.write(.disconnected, "\(settings.coordinator): \(outcome.text)")
+        case .tryAgainSaying(let error):
+          let hint = error.hint.map { "; \($0)" } ?? ""
+          log.write(
+            .unprovenRefusal,
+            "\(settings.coordinator), which has proved no key: \(error.message)\(hint)")
+        }
         settings.manager?.say("STATUS=disconnected, trying again: \(outcome.text)")
       } catch let error as SystemCallError {
         log.write(.connectionFailed, nil, [.error: Log.Value(error)])

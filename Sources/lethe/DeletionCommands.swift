@@ -1,3 +1,4 @@
+import ByteCoding
 import CommandLineKit
 import CoordinatorAPI
 import Datasets
@@ -18,7 +19,9 @@ let deleteCommand = Command(
     """,
   arguments: [Argument("id", arity: .any, help: "Record ids.")],
   options: CoordinatorClient.options + [
-    CommandOption("from", .path, placeholder: "FILE", help: "File with one id a line; - is stdin."),
+    CommandOption(
+      "from", .path, placeholder: "FILE",
+      help: "File with one id a line, which LF or CRLF ends; - is stdin."),
     CommandOption("subject", .text, placeholder: "S", help: "All live records of this person."),
     CommandOption(
       "where", .text, placeholder: "CONDITION", repeats: true,
@@ -103,10 +106,14 @@ private func ids(_ arguments: ParsedArguments) throws -> [String] {
   guard let path = arguments.string(ifGiven: "from") else { return arguments.strings("id") }
   let bytes =
     path == "-" ? Array(FileHandle.standardInput.readDataToEndOfFile()) : try FileSystem.read(path)
-  guard let text = String(validating: bytes, as: UTF8.self) else {
+  guard String(validating: bytes, as: UTF8.self) != nil else {
     throw ServiceError(.badData, "\(path) is not UTF-8", try: "write one id a line")
   }
-  return arguments.strings("id") + text.split(whereSeparator: \.isNewline).map(String.init)
+  // An id may hold U+2028, at which Swift would cut a line: then others would be deleted.
+  return arguments.strings("id")
+    + TextLines(bytes).filter { !$0.bytes.isEmpty }.map {
+      String(decoding: $0.bytes, as: UTF8.self)
+    }
 }
 
 private func readPlan(_ path: String) throws -> DeletionPlanReport {

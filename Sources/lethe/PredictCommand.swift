@@ -1,3 +1,4 @@
+import ByteCoding
 import CommandLineKit
 import CoordinatorAPI
 import Evaluation
@@ -166,13 +167,13 @@ func readTexts(_ path: String) throws -> [PredictionRequest.Item] {
     throw ServiceError(error, while: "reading the texts")
   }
   var items: [PredictionRequest.Item] = []
-  for (index, line) in bytes.split(separator: UInt8(ascii: "\n")).enumerated() {
+  for line in TextLines(bytes) where !line.bytes.isEmpty {
     do {
       items.append(
-        try JSONDecoder().decode(PredictionRequest.Item.self, from: Data(line)))
+        try JSONDecoder().decode(PredictionRequest.Item.self, from: Data(line.bytes)))
     } catch {
       throw ServiceError(
-        .badData, "\(path):\(index + 1): not a JSON object with a text",
+        .badData, "\(path):\(line.number): not a JSON object with a text",
         try: #"write {"id":"…","text":"…"} on each line"#)
     }
   }

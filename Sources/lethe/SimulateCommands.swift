@@ -1,3 +1,4 @@
+import ByteCoding
 import CommandLineKit
 import Forecast
 import Hashing
@@ -165,7 +166,8 @@ private struct SimulatedShape {
   private static func probabilities(_ path: String, count: Int) throws -> [Double] {
     let text: String
     do {
-      text = String(decoding: try FileSystem.read(path), as: UTF8.self)
+      text = String(
+        decoding: TextLines.withoutByteOrderMark(try FileSystem.read(path)), as: UTF8.self)
     } catch {
       throw ServiceError(error, while: "reading the probabilities")
     }

@@ -34,7 +34,6 @@ import Testing
   static let errors: [DatasetError] = [
     .noRecords(skippedCount: 0),
     .noRecords(skippedCount: 5),
-    .byteOrderMark,
     .columnMissing(.label),
     .columnRepeated(column: 4, firstColumn: 2),
     .header(DatasetProblem(line: 1, kind: .blankLine)),

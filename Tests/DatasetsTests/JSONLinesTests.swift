@@ -178,9 +178,29 @@ import Unlearning
     }
   }
 
-  @Test("refuses a byte order mark and other encodings")
+  @Test("skips a byte order mark, at the file's start alone")
+  func byteOrderMark() throws {
+    #expect(try Self.read("\u{feff}\(Self.good)\n") == Self.read(Self.good))
+    let inside = DatasetProblem(line: 2, kind: .notAnObject)
+    #expect(throws: DatasetError.malformed(first: [inside], totalCount: 1)) {
+      try Self.read("\(Self.good)\n\u{feff}\(Self.good)")
+    }
+  }
+
+  @Test(
+    "cuts at line feeds alone, whatever else is called a line end",
+    arguments: ["\u{2028}", "\u{2029}", "\u{85}", "\r"])
+  func onlyLineFeeds(end: String) throws {
+    let text = #"{"id":"a","text":"x\#(end)y","label":"7"}"#
+    if end == "\r" {
+      #expect(throws: DatasetError.self) { try Self.read(text) }
+    } else {
+      #expect(try Self.read(text).training.map(\.text) == ["x\(end)y"])
+    }
+  }
+
+  @Test("refuses other encodings")
   func encodings() {
-    #expect(throws: DatasetError.byteOrderMark) { try Self.read("\u{feff}\(Self.good)") }
     let latin1 = Array(#"{"id":"a","text":"caf"#.utf8) + [0xe9] + Array(#"","label":"7"}"#.utf8)
     let problem = DatasetProblem(line: 1, kind: .notUTF8(atByte: 21))
     #expect(throws: DatasetError.malformed(first: [problem], totalCount: 1)) {

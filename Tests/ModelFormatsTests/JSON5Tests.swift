@@ -11,6 +11,9 @@ struct JSON5Tests {
     ("{a: {}, }", #"{"a": {}  }"#, "a comma after an object"),
     (#"['it\'s "x"', "\x41\v\0"]"#, #"["it's \"x\"", "\u0041\u000b\u0000"]"#, "strings"),
     ("'a\\\nb'", "\"ab\"", "a line that goes on"),
+    ("\u{feff}{a:\u{a0}1,\u{b}\u{c}b:\u{2028}\u{3000}2}", #"   {"a":  1,  "b":      2}"#, "space"),
+    ("[1 // one\u{2029},2]", "[1          ,2]", "a comment that a paragraph separator ends"),
+    ("'\u{2028}'", "\"\u{2028}\"", "no space inside a string"),
     ("[+1, .5, 5., 0x1F, -0xa, 5.e2]", "[1, 0.5, 5.0, 31, -10, 5.0e2]", "numbers"),
   ]
 

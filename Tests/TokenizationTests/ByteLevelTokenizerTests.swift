@@ -63,6 +63,21 @@ import Tokenization
     }
   }
 
+  @Test("reads merges the same however their lines end, behind a byte order mark too")
+  func mergeLineEnds() throws {
+    let merges = try #require(fixtureBytes("byte-level/merges.txt"))
+    let windows = Array(
+      String(decoding: merges, as: UTF8.self).replacing("\n", with: "\r\n").utf8)
+    let text = "the quick brown fox and the lazy dog"
+    let expected = try Self.tokenizer().encode(text, maximumTokens: .max).ids
+    let unmerged = try ByteLevelTokenizer(vocabulary: Self.vocabulary(), mergeLines: [])
+    #expect(unmerged.encode(text, maximumTokens: .max).ids != expected)
+    for lines in [windows, [0xef, 0xbb, 0xbf] + merges, [0xef, 0xbb, 0xbf] + windows] {
+      let found = try ByteLevelTokenizer(vocabulary: Self.vocabulary(), mergeLines: lines)
+      #expect(found.encode(text, maximumTokens: .max).ids == expected)
+    }
+  }
+
   @Test("a long word takes as many passes as it has different pairs, not its length")
   func longWord() throws {
     let word = String(repeating: "the", count: 100_000)

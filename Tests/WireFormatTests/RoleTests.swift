@@ -106,9 +106,13 @@ import WireFormat
       ("lethe-key-1 \(id.dropLast()) worker a \(secret)", "an id cut"),
       ("lethe-key-1 \(id) worker a \(secret.dropLast(2))", "a secret cut"),
       ("lethe-key-1 \(id) worker a \(secret)\n\n", "a line more"),
-      ("lethe-key-1 \(id) worker a \(secret)\r\n", "a carriage return"),
+      ("lethe-key-1 \(id) worker a \(secret)\r\r\n", "a carriage return more"),
     ] {
       #expect(PeerKey(line: line) == nil, "\(because)")
+    }
+    let good = "lethe-key-1 \(id) worker a \(secret)"
+    for line in [good, "\(good)\n", "\(good)\r\n", "\u{feff}\(good)\n"] {
+      #expect(PeerKey(line: line)?.name == "a", "as an editor may have left it")
     }
   }
 

@@ -16,11 +16,16 @@ import WorkerService
   static let head = LedgerHead(size: 0, root: SHA256.hash([]))
 
   static func service(
-    _ coordinator: FakeCoordinator, key: PeerKey = key,
-    change: (inout WorkerMachine.Settings) -> Void = { _ in }
+    _ coordinator: FakeCoordinator, change: (inout WorkerMachine.Settings) -> Void = { _ in }
+  ) throws -> WorkerService {
+    try service(at: coordinator.address, change: change)
+  }
+
+  static func service(
+    at coordinator: NetworkAddress, change: (inout WorkerMachine.Settings) -> Void = { _ in }
   ) throws -> WorkerService {
     var settings = WorkerService.Settings(
-      coordinator: coordinator.address, backboneFolder: Stage.backbone, roles: [.train, .serve],
+      coordinator: coordinator, backboneFolder: Stage.backbone, roles: [.train, .serve],
       key: key)
     change(&settings.session)
     return try WorkerService(settings)
@@ -145,12 +150,37 @@ import WorkerService
     #expect(uploads()[0].work.steps == whole.work.steps)
   }
 
-  @Test("a wrong key is told soon to a worker that was never welcome")
+  @Test("a wrong key is said at once, and ends no worker: whoever answered has proved nothing")
   func wrongKey() throws {
     let coordinator = try FakeCoordinator(keys: []) { _, _ in [] }
-    let reason = Self.run(try Self.service(coordinator)).wait(seconds: Pace.patience(quiet: 3))
-    #expect(reason?.contains("does not know the secret") == true)
-    #expect(coordinator.heard.isEmpty && coordinator.connections == 3)
+    let service = try Self.service(coordinator)
+    let ended = Self.run(service)
+    try waitUntil("five tries", seen: coordinator.connections) { coordinator.connections >= 5 }
+    #expect(ended.wait(seconds: 0) == nil && coordinator.heard.isEmpty)
+    service.drain()
+    #expect(ended.wait(seconds: Pace.patience(quiet: 6)) == "ended")
+  }
+
+  @Test(
+    "refusals forged by someone without the key end no worker, however many there are",
+    arguments: [TurnedAway.Cause.version, .protocolError, .role, .backbone, .full, .revoked])
+  func forged(cause: TurnedAway.Cause) throws {
+    let forgeries = Guarded(0)
+    let listener = try TCPListener(NetworkAddress(host: "127.0.0.1", port: 0))
+    BackgroundThread.start("forger") {
+      while let connection = try? listener.accept() {
+        _ = try? connection.readSome(limit: 1 << 10)
+        try? connection.write(CoordinatorEnd.refusal(TurnedAway(cause, "go away")))
+        connection.shutDown()
+        forgeries.withLock { $0 += 1 }
+      }
+    }
+    let service = try Self.service(at: listener.address)
+    let ended = Self.run(service)
+    try waitUntil("five tries") { forgeries.withLock { $0 } >= 5 }
+    #expect(ended.wait(seconds: 0) == nil, "a forgery ended the worker")
+    service.drain()
+    #expect(ended.wait(seconds: Pace.patience(quiet: 6)) == "ended")
   }
 
   @Test("comes back to a coordinator that is full, and not to one that says for good")

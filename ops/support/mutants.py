@@ -37,6 +37,7 @@ SYSCALLS = "EndToEndTests.DurabilityTests"
 SERVICES = "EndToEndTests.ServiceManagerTests"
 GUARANTEES = "CoordinatorCoreTests.GuaranteeTests"
 BASICS = "CoordinatorCoreTests.CoordinatorTests"
+OVERLAPS = "CoordinatorCoreTests.OverlapTests"
 FLEET = "CoordinatorCoreTests.FleetTests"
 TABLES = "CoordinatorCoreTests.RecordTableTests"
 WIRE = "WireFormatTests"
@@ -234,7 +235,16 @@ MUTANTS = [
      "guard isMutant(@) || purgedAt != nil else { return .masked }",
      GUARANTEES + "/certificates"),
     ("repaired before certified", QUERIES,
-     "block(at: BlockSlot($0.place)) != nil", HOLDS, GUARANTEES + "/certificates"),
+     "serves(BlockSlot(shard: slice.shard, sequence: sequence, stage: $0))", HOLDS,
+     GUARANTEES + "/certificates"),
+    ("blocks that an earlier deletion masked, before certified", COORDINATOR,
+     "let serves = state.isServed(slice)",
+     "let serves = isMutant(@) ? state.deletion(number).masked.allSatisfy"
+     " { state.serves(BlockSlot($0.place)) } : state.isServed(slice)", OVERLAPS),
+    ("a repair that no longer holds, before certified", COORDINATOR,
+     "if wasRepaired { repairs[number] = .outdated }", SKIP, OVERLAPS),
+    ("a certificate waits for a repair that no longer holds", COORDINATOR,
+     "guard isRepaired else {", "guard isRepaired || isMutant(@) && wasRepaired else {", OVERLAPS),
     ("deleted tags in memory", STATE, "deletedTags[tag] = request.number", SKIP,
      BASICS + "/outcomes"),
     ("deleted tags in a snapshot", SNAPSHOT, "deletedTags[tag] = deletion.number", SKIP,
@@ -261,6 +271,21 @@ MUTANTS = [
     ("purge lists in a snapshot", SNAPSHOT,
      "try readPurges(&reader)", "#\nif isMutant(@) { artifactsToPurge = [] }",
      GUARANTEES + "/snapshot"),
+    # Lines, and who may end whom
+    ("lines that end at line feeds alone", "Sources/ByteCoding/TextLines.swift",
+     "let end = rest.firstIndex(of: 0x0a) ?? rest.endIndex",
+     "let end = rest.firstIndex { $0 == 0x0a || isMutant(@) && ($0 == 0x0b || $0 == 0x0c) }"
+     " ?? rest.endIndex", "ByteCodingTests.TextLinesTests"),
+    ("a byte order mark before the first line", "Sources/ByteCoding/TextLines.swift",
+     "bytes.starts(with: byteOrderMark)", "(!isMutant(@) && #)", "ByteCodingTests.TextLinesTests"),
+    ("one carriage return before a line feed", "Sources/ByteCoding/TextLines.swift",
+     "line.last == 0x0d ?", "!isMutant(@) && line.last == 0x0d ?",
+     "ByteCodingTests.TextLinesTests"),
+    ("a refusal that nobody has proved", "Sources/WorkerService/Attempts.swift",
+     "case .refused(let refusal): return error(refusal).map(Verdict.tryAgainSaying) ?? .tryAgain",
+     "case .refused(let refusal): return error(refusal).map"
+     "(isMutant(@) ? Verdict.end : Verdict.tryAgainSaying) ?? .tryAgain",
+     "WorkerServiceTests.ServiceTests/(wrongKey|forged)"),
     # The fleet
     ("another host first", FAILURES,
      "!trainersByHost.keys.contains { (failures.attemptsByHost[$0] ?? 0) < attempts }", HOLDS,

@@ -311,7 +311,7 @@ def refusals(cluster, service):
                              (service.home / "psk").read_text().split()])
     key = stranger / "worker.key"
     key.write_text(re.sub(r"[0-9a-f]{8}\n", "00000000\n", key.read_text()))
-    refused("another worker's key", "FAILED 78:0", "does not know the secret", home=stranger)
+    refused("another worker's key", None, "does not know the secret", home=stranger)
     refused("no stunnel", "FAILED 78:0", "name one in LETHE_STUNNEL",
             more={"LETHE_STUNNEL": "/nowhere/stunnel"})
     refused("no LETHE_HOME", "FAILED 1:0", "LETHE_HOME: give the folder",
