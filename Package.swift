@@ -166,7 +166,11 @@ let package = Package(
       name: "CoordinatorAPITests", dependencies: ["CoordinatorAPI"], swiftSettings: strict),
     .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: strict),
     .testTarget(
-      name: "CoordinatorServiceTests", dependencies: ["CoordinatorService"],
+      name: "CoordinatorServiceTests",
+      dependencies: [
+        "CoordinatorService", "CoordinatorCore", "ModelFormats", "WireFormat", "Unlearning",
+        "Hashing",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "ReportingTests", dependencies: ["Reporting"], swiftSettings: strict),
@@ -208,8 +212,8 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "CoordinatorAPI", "CoordinatorCore", "WireFormat", "ServiceSupport", "SystemIO",
-        "Unlearning", "Hashing", "Datasets", "Evaluation",
+        "CoordinatorAPI", "CoordinatorCore", "WireFormat", "ServiceSupport", "ModelFormats",
+        "Storage", "SystemIO", "Unlearning", "Hashing", "Datasets", "Evaluation",
       ],
       swiftSettings: strict),
     .testTarget(
