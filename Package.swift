@@ -170,7 +170,11 @@ let package = Package(
       name: "CoordinatorAPITests", dependencies: ["CoordinatorAPI"], swiftSettings: strict),
     .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: strict),
     .testTarget(
-      name: "CoordinatorServiceTests", dependencies: ["CoordinatorService"],
+      name: "CoordinatorServiceTests",
+      dependencies: [
+        "CoordinatorService", "CoordinatorCore", "ModelFormats", "WireFormat", "Unlearning",
+        "Hashing",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "ReportingTests", dependencies: ["Reporting"], swiftSettings: strict),
@@ -216,7 +220,7 @@ let package = Package(
       name: "EndToEndTests",
       dependencies: [
         "TestKit", "CoordinatorAPI", "CoordinatorCore", "WireFormat", "ServiceSupport", "HTTP",
-        "SystemIO", "Unlearning", "Hashing", "Datasets", "Evaluation",
+        "ModelFormats", "Storage", "SystemIO", "Unlearning", "Hashing", "Datasets", "Evaluation",
       ],
       swiftSettings: strict),
     .testTarget(

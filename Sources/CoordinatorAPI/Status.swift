@@ -99,6 +99,10 @@ package struct RunStatus: Codable, Sendable {
   package var journalSyncs: Int
   package var audit: AuditReport
   package var alarms: [String]
+  /// What workers handed in and was refused since the start, by what it was.
+  package var refused: [String: Int]?
+  /// Names of keys under which too much was refused.
+  package var keysTurnedOut: [String]?
 
   package init(
     run: String, layout: String, repair: Repair, journalSequence: UInt64, records: Int,

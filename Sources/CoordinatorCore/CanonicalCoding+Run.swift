@@ -145,7 +145,7 @@ extension CanonicalWriter {
     write(block.artifact)
     write(block.byteCount)
     write(block.worker)
-    write(block.work)
+    write(block.recordedWork)
     write(block.at)
   }
 

@@ -43,22 +43,33 @@ package struct StageWork: Equatable, Sendable {
 
   package init() {}
 
+  /// Nothing that was ever journalled may end the process that reports it: sums stop at the largest
+  /// number.
   fileprivate mutating func add(_ work: TrainingWork) {
+    let work = work.bounded
     blockCount += 1
-    examples += work.examples
+    examples = examples.addingOrLargest(work.examples)
     seconds += work.seconds
     gemmSeconds += work.gemmSeconds
-    slicesKept += UInt64(work.slicesKept)
-    slicesComputed += UInt64(work.slicesComputed)
+    slicesKept = slicesKept.addingOrLargest(UInt64(work.slicesKept))
+    slicesComputed = slicesComputed.addingOrLargest(UInt64(work.slicesComputed))
   }
 
   package mutating func add(_ other: StageWork) {
     blockCount += other.blockCount
-    examples += other.examples
+    examples = examples.addingOrLargest(other.examples)
     seconds += other.seconds
     gemmSeconds += other.gemmSeconds
-    slicesKept += other.slicesKept
-    slicesComputed += other.slicesComputed
+    slicesKept = slicesKept.addingOrLargest(other.slicesKept)
+    slicesComputed = slicesComputed.addingOrLargest(other.slicesComputed)
+  }
+}
+
+extension UInt64 {
+  /// The sum, or the largest number there is.
+  package func addingOrLargest(_ other: UInt64) -> UInt64 {
+    let (sum, overflow) = addingReportingOverflow(other)
+    return overflow ? .max : sum
   }
 }
 
@@ -88,7 +99,7 @@ extension Coordinator {
         report.trainedCount += 1
         if counted.insert(block.key).inserted {
           report.work[slot.stage - 1].add(block.work)
-          report.artifactByteCount += block.byteCount
+          report.artifactByteCount = report.artifactByteCount.addingOrLargest(block.byteCount)
         }
         continue
       }

@@ -228,6 +228,8 @@ package enum Event: Sendable {
   case draining(WorkerID)
   case heartbeat(WorkerID, epoch: UInt64, StageProgress)
   case uploaded(WorkerID, Upload)
+  /// Trained bytes came for a lease that has ended; nobody looked at them.
+  case uploadedTooLate(WorkerID, epoch: UInt64)
   case failed(WorkerID, epoch: UInt64, Failure)
   /// The bytes of a checkpoint are kept under the key of the lease.
   case checkpointed(WorkerID, epoch: UInt64, BlockKey, StageCheckpoint)

@@ -140,6 +140,10 @@ package struct Coordinator: Sendable {
     case .uploaded(let id, let upload):
       decide(upload, from: id, into: &step)
 
+    case .uploadedTooLate(let id, let epoch):
+      leaseTroubles.staleCompletions += 1
+      step.effects.append(.refused(id, epoch, .staleLease))
+
     case .failed(let id, let epoch, let failure):
       guard let lease = leases[epoch: epoch], lease.worker == id else { return }
       end(lease)

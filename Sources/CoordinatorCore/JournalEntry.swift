@@ -99,8 +99,12 @@ package struct CommittedBlock: Equatable, Sendable {
   package var artifact: Digest
   package var byteCount: UInt64
   package var worker: String
-  package var work: TrainingWork
+  /// As it was journalled; earlier versions took any number that a worker claimed.
+  var recordedWork: TrainingWork
   package var at: Milliseconds
+
+  /// What training it took, as far as it can be true.
+  package var work: TrainingWork { recordedWork.bounded }
 
   package init(
     key: BlockKey, slot: BlockSlot, artifact: Digest, byteCount: UInt64, worker: String,
@@ -111,7 +115,7 @@ package struct CommittedBlock: Equatable, Sendable {
     self.artifact = artifact
     self.byteCount = byteCount
     self.worker = worker
-    self.work = work
+    recordedWork = work
     self.at = at
   }
 }

@@ -89,6 +89,16 @@ final class CoordinatorLoop: Sendable {
     return answer.wait()
   }
 
+  /// Asks about durable state without waiting.
+  ///
+  /// - Parameter then: On the loop's own thread: it hands the answer on and does nothing else.
+  func ask<Value: Sendable>(
+    _ question: @escaping @Sendable (borrowing View) -> Value,
+    then: @escaping @Sendable (Value) -> Void
+  ) {
+    work.put(.inspection { then(question($0)) })
+  }
+
   /// The same, with a report of every shard.
   func report<Value: Sendable>(
     _ question: @escaping @Sendable (borrowing View, [ShardReport]) -> Value

@@ -3,6 +3,7 @@ import CoordinatorCore
 import Hashing
 import ServiceSupport
 import Storage
+import SystemIO
 import Unlearning
 
 extension CoordinatorService {
@@ -185,7 +186,8 @@ extension CoordinatorService {
   }
 
   func status() -> RunStatus {
-    let fileAlarms = fileAlarms()
+    let ownAlarms = ownAlarms
+    let misconduct = misconduct.withLock { $0 }
     return loop.report { view, reports in
       let (coordinator, sequence) = (view.coordinator, view.sequence)
       let state = coordinator.state
@@ -203,8 +205,11 @@ extension CoordinatorService {
         numericClass: state.numericClass,
         deletionsPending: state.openDeletions.count, ledgerSize: head.size,
         ledgerRoot: head.root.hex, journalSyncs: view.syncCount, audit: coordinator.audit.report,
-        alarms: coordinator.alarms + fileAlarms
+        alarms: coordinator.alarms + ownAlarms
           + (view.isOnReserve ? ["the disk is full: the journal lives on its reserve"] : []))
+      status.refused = Dictionary(
+        uniqueKeysWithValues: misconduct.counts.map { ($0.key.rawValue, $0.value) })
+      status.keysTurnedOut = misconduct.namesTurnedOut
       status.shards = reports.indices.map { shard in
         RunStatus.Shard(
           shard: shard, records: state.slices[shard].reduce(0) { $0 + $1.recordCount },
@@ -240,8 +245,9 @@ extension CoordinatorService {
       name: worker.introduction.name, roles: worker.introduction.roles.map(\.rawValue).sorted())
     if let lease = coordinator.leases.lease(of: id) {
       described.training = "\(lease.slot.shard)/\(lease.slot.sequence)/\(lease.slot.stage)"
-      described.step = lease.progress.step
-      described.totalSteps = lease.progress.totalSteps
+      let progress = coordinator.progress(of: lease)
+      described.step = progress.step
+      described.totalSteps = progress.totalSteps
     } else if worker.introduction.roles.contains(.train), !coordinator.canTrain(id) {
       described.reason = WaitingReason.noMatchingNumericClass.word
     }
@@ -253,7 +259,7 @@ extension CoordinatorService {
       var work = StageWork()
       for report in reports { work.add(report.work[stage - 1]) }
       guard work.seconds > 0 else { return nil }
-      let slices = work.slicesKept + work.slicesComputed
+      let slices = work.slicesKept.addingOrLargest(work.slicesComputed)
       return RunStatus.StageSpeed(
         stage: stage, layers: Array(plan.layerGroups[stage - 1]), blocks: work.blockCount,
         examplesPerSecond: Double(work.examples) / work.seconds,

@@ -51,7 +51,7 @@ extension CoordinatorService {
       QueueFigures(
         longestWait: view.coordinator.longestWait(reports) ?? 0,
         troubles: view.coordinator.leaseTroubles,
-        artifactByteCount: reports.reduce(0) { $0 + $1.artifactByteCount })
+        artifactByteCount: reports.reduce(0) { $0.addingOrLargest($1.artifactByteCount) })
     }
     let now = SystemClock.wallMilliseconds
     let clocks = loop.inspect { DeletionClocks($0.state.deletions, now) }
@@ -103,6 +103,14 @@ extension CoordinatorService {
     text.add(
       "lethe_stale_completions_total", .counter,
       "Results since the start whose lease had ended.", Double(queue.troubles.staleCompletions))
+    let misconduct = misconduct.withLock { $0 }
+    text.add(
+      "lethe_refused_total", .counter,
+      "What workers handed in since the start and was refused, by what it was.", by: "kind",
+      Misconduct.Kind.allCases.map { ($0.rawValue, Double(misconduct.counts[$0] ?? 0)) })
+    text.add(
+      "lethe_keys_turned_out", .gauge, "Keys under which too much was refused.",
+      Double(misconduct.namesTurnedOut.count))
     clocks.write(to: &text)
     text.add("lethe_ledger_entries", .gauge, "Entries of the ledger.", Double(status.ledgerSize))
     text.add(

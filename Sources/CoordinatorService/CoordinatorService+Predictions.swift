@@ -26,6 +26,8 @@ extension CoordinatorService {
       })
     var reason = "no worker that serves predictions is connected"
     var attempt = 0
+    // Whose answer to this question was none is not asked it again.
+    var refused: Set<WorkerID> = []
     while SystemClock.seconds < deadline, attempt < 20 {
       if attempt > 0 { SystemClock.sleep(seconds: 0.05 * Double(attempt)) }
       attempt += 1
@@ -48,10 +50,18 @@ extension CoordinatorService {
           503, "no shard has a trained block that may serve",
           try: "start training, or wait for repair: lethe status shows what is missing")
       }
-      guard let link = servingLink(turn: turn) else { continue }
+      guard let link = servingLink(turn: turn, except: refused) else { continue }
       let seconds = deadline - SystemClock.seconds
       switch link.ask(.predict(view, inputs, aggregation), timeoutSeconds: seconds) {
-      case .predictions(let predictions) where predictions.count == inputs.count:
+      case .predictions(let predictions):
+        do throws(AnswerProblem) {
+          try predictions.check(textCount: inputs.count, labelCount: recipe.labels.count)
+        } catch {
+          note(.answer, "it answered with \(error)", from: link)
+          refused.insert(link.id)
+          reason = "a worker's answer was refused, and no other worker answered"
+          continue
+        }
         // A deletion may have been acknowledged since the view was taken; then this answer depends
         // on a record that is gone and must not leave.
         let (isCurrent, blocks) = loop.inspect { coordinator in

@@ -8,7 +8,8 @@ import SystemIO
 import Unlearning
 
 extension CoordinatorService {
-  /// Recomputes every key from the records on disk and every artifact's digest from its bytes.
+  /// Recomputes every key from the records on disk and every artifact's digest from its bytes, and
+  /// looks whether each artifact is a block of its place.
   func verify() -> VerificationReport { directory.readers.reading { recomputed() } }
 
   private func recomputed() -> VerificationReport {
@@ -43,9 +44,15 @@ extension CoordinatorService {
       }
       do {
         _ = try directory.artifacts.get(block.artifact)
+        if let gate, let problem = OpenedRun.problem(of: block, at: slot, state, directory, gate) {
+          problems.append("\(place): \(problem)")
+        }
       } catch {
         problems.append("\(place): the artifact cannot be trusted: \(error)")
       }
+    }
+    if gate == nil {
+      problems.append("the backbone's shape cannot be read, so no artifact could be looked into")
     }
     do {
       problems += try uncataloguedFiles().map { "\($0) is in no catalogue: nothing explains it" }

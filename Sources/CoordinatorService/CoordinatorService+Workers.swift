@@ -21,17 +21,18 @@ extension CoordinatorService {
   /// What the worker port needs to know and to tell.
   func portHandlers() -> WorkerPort.Handlers {
     WorkerPort.Handlers(
-      key: { [self] in find($0) },
+      key: { [self] in peerKey($0) },
       introduced: { [self] link, introduction, key in
         // In the lane, as it asks the loop, and what follows must wait for it.
         link.lane.add { [self] in welcome(link, introduction, key) }
       },
       message: { [self] in handle($1, request: $2, from: $0) },
+      tooLarge: { [self] in refuse($1, request: $2, byteCount: $3, from: $0) },
       left: { [self] link in link.lane.add { [self] in depart(link) } },
       isBusy: { [loop] in loop.isBusy })
   }
 
-  private func find(_ id: KeyID) -> PeerKey? {
+  func peerKey(_ id: KeyID) -> PeerKey? {
     if isInDevelopment, id == PeerKey.development.id { return .development }
     return directory.keys.find(id)
   }
@@ -58,7 +59,10 @@ extension CoordinatorService {
   private func reasonAgainst(
     _ introduction: Introduction, _ key: PeerKey, memberCount: Int
   ) -> TurnedAway? {
-    if find(key.id) == nil { return TurnedAway(.revoked, "your key has been revoked") }
+    if peerKey(key.id) == nil { return TurnedAway(.revoked, "your key has been revoked") }
+    if let reason = misconduct.withLock({ $0.reason(against: key.id) }) {
+      return TurnedAway(.revoked, reason)
+    }
     if introduction.backbone != model {
       return TurnedAway(
         .backbone,
@@ -95,12 +99,16 @@ extension CoordinatorService {
 
   /// A worker that answers predictions, a different one each time; a silent one only where there
   /// is no other.
-  func servingLink(turn: Int) -> WorkerLink? {
+  ///
+  /// - Parameter refused: Whose answers to this question were none.
+  func servingLink(turn: Int, except refused: Set<WorkerID> = []) -> WorkerLink? {
     let serving = loop.inspect { coordinator in
-      coordinator.workers.filter { $0.value.introduction.roles.contains(.serve) }.keys.sorted()
+      coordinator.workers.filter {
+        $0.value.introduction.roles.contains(.serve) && !refused.contains($0.key)
+      }.keys.sorted()
     }
     return members.withLock { members in
-      let present = serving.compactMap { members.byID[$0]?.link }
+      let present = serving.compactMap { members.byID[$0]?.link }.filter { !$0.isLeaving }
       let heard = present.filter { !$0.isSilent }
       let fit = heard.isEmpty ? present : heard
       return fit.isEmpty ? nil : fit[turn % fit.count]
@@ -135,7 +143,8 @@ extension CoordinatorService {
       }
       // What the worker says next must not pass its upload, which no thread waits for.
       link.lane.addHolding { [self] release in
-        receive(bytes, epoch: epoch, key: key, work: work, from: link) { [uploads] in
+        let upload = Arrived(bytes: bytes, epoch: epoch, request: request, key: key, work: work)
+        receive(upload, from: link) { [uploads] in
           uploads.giveBack(bytes.count)
           release()
         }
@@ -210,47 +219,6 @@ extension CoordinatorService {
     }
   }
 
-  /// Checks and stores trained bytes, and has the loop decide on them.
-  ///
-  /// - Parameter done: Called once the bytes are stored or refused, on any thread.
-  private func receive(
-    _ bytes: [UInt8], epoch: UInt64, key: BlockKey, work: TrainingWork, from link: WorkerLink,
-    done: @escaping @Sendable () -> Void
-  ) {
-    do {
-      let file = try SafetensorsFile(bytes)
-      for tensor in file.tensors { try file.checkFinite(tensor) }
-    } catch {
-      defer { done() }
-      link.send(.uploadRefused(epoch: epoch, .invalidArtifact))
-      let reason = "the artifact is not valid: \(error)"
-      log.write(
-        .artifactRefused, nil, [.worker: Log.Value(link.id.number), .error: Log.Value(error)])
-      return loop.post(.failed(link.id, epoch: epoch, Failure(kind: .host, reason: reason)))
-    }
-    let digest = SHA256.hash(bytes)
-    let upload = Upload(
-      epoch: epoch, key: key, artifact: digest, byteCount: UInt64(bytes.count), work: work)
-    intake.store(bytes, as: digest) { [self] error in
-      defer { done() }
-      if let error { return notStored(digest, error, epoch: epoch, from: link) }
-      loop.post(preparing: { [intake] in
-        intake.decided(digest)
-        return .uploaded(link.id, upload)
-      })
-    }
-  }
-
-  private func notStored(
-    _ digest: Digest, _ error: SystemCallError, epoch: UInt64, from link: WorkerLink
-  ) {
-    intake.decided(digest)
-    log.write(.artifactNotStored, nil, [.error: Log.Value(error)])
-    link.send(.uploadRefused(epoch: epoch, .staleLease))
-    let reason = "the coordinator could not store the artifact"
-    loop.post(.failed(link.id, epoch: epoch, Failure(kind: .retryable, reason: reason)))
-  }
-
   // MARK: - Checkpoints
 
   /// Stores a stage in the middle, if it comes with the lease that trains it and goes further than
@@ -260,10 +228,16 @@ extension CoordinatorService {
   ) {
     checkpointWriters.reading {
       // Asked before the file is replaced: a late one must not take a better one's place.
-      let isWanted = loop.inspect {
-        $0.lease(wanting: step, of: key, epoch: epoch, from: link.id) != nil
+      let (isWanted, isPossible) = loop.inspect {
+        (
+          $0.lease(wanting: step, of: key, epoch: epoch, from: link.id) != nil,
+          $0.admitsCheckpoint(step: step, of: key, epoch: epoch, from: link.id)
+        )
       }
       guard isWanted else { return }
+      guard isPossible else {
+        return note(.checkpoint, "a checkpoint after more steps than the stage has", from: link)
+      }
       do {
         let checkpoint = try directory.checkpoints.put(state, step: step, for: key)
         loop.post(.checkpointed(link.id, epoch: epoch, key, checkpoint))

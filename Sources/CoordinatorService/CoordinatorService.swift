@@ -27,6 +27,12 @@ package final class CoordinatorService: Sendable {
   let discards: WorkLanes.Lane
   let members = Guarded(Membership())
   let uploads = UploadBudget()
+  /// Judges what is handed in; `nil` where the backbone's shape cannot be read.
+  let gate: UploadGate?
+  /// What workers handed in that was refused.
+  let misconduct = Guarded(Misconduct())
+  /// What the start has found that an operator must look at.
+  let openingAlarms: [String]
   let intake: ArtifactIntake
   /// Who is storing a checkpoint, so that a purge can wait for those who began before it.
   let checkpointWriters = ReaderGate()
@@ -70,9 +76,13 @@ package final class CoordinatorService: Sendable {
     serving = settings.serving
     isInDevelopment = settings.isInDevelopment
     let run = try OpenedRun(file, base: base, log: log)
-    limits = WorkerLimits(
+    gate = run.gate
+    openingAlarms = run.alarms
+    var limits = WorkerLimits(
       maximumWorkers: settings.maximumWorkers,
       descriptorLimit: SystemProcess.raiseDescriptorLimit())
+    if let gate { limits.contents = gate.limits(recordCount: run.state.recordCount) }
+    self.limits = limits
     directory = run.directory
     table = run.records.table
     intake = ArtifactIntake(run.directory.artifacts, log: log)

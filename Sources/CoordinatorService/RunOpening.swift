@@ -16,6 +16,10 @@ package struct OpenedRun {
   package let salts: SaltStore
   package let state: RunState
   package let records: RecordIndex
+  /// Judges what workers hand in; `nil` where the backbone's shape cannot be read.
+  let gate: UploadGate?
+  /// What was found that an operator must look at.
+  let alarms: [String]
 
   /// Creates the run that a file describes, or continues it where it stands.
   ///
@@ -39,13 +43,17 @@ package struct OpenedRun {
       log.write(.journalTailDropped, "\(opened.droppedByteCount) unacknowledged bytes")
     }
     guard opened.snapshot != nil || !opened.payloads.isEmpty else {
-      (state, records) = try Self.create(file, base: base, directory, journal, log)
+      (state, records, gate) = try Self.create(file, base: base, directory, journal, log)
+      alarms = []
       return
     }
     var state = try RunState(replaying: opened.snapshot?.bytes, opened.payloads)
     try Self.refuse(file, base: base, otherThan: state.run, in: folder)
-    records = try Self.check(&state, directory, journal, log)
+    var alarms: [String] = []
+    gate = Self.gate(state, backbone: resolve(file.backbone, base: base), &alarms, log)
+    records = try Self.check(&state, directory, journal, gate, &alarms, log)
     self.state = state
+    self.alarms = alarms
   }
 
   /// Looks whether a start would take a run file for the run that is there; changes nothing.
@@ -78,7 +86,7 @@ package struct OpenedRun {
   /// Ingests the data: slices first, then one durable journal write that makes the run exist.
   private static func create(
     _ file: RunFile, base: String, _ directory: RunDirectory, _ journal: Journal, _ log: Log
-  ) throws -> (RunState, RecordIndex) {
+  ) throws -> (RunState, RecordIndex, UploadGate) {
     let backbone = try BackboneFiles(resolve(file.backbone, base: base))
     let startingAdapter = try file.startingAdapter(base: base)
     let run = try file.description(
@@ -101,7 +109,10 @@ package struct OpenedRun {
     log.write(
       .runCreated,
       "\(state.recordCount) records in \(run.shardCount) shards of \(run.sliceCount) slices")
-    return (state, try directory.records(state))
+    return (
+      state, try directory.records(state),
+      UploadGate(run, state.plan, backbone.configuration)
+    )
   }
 
   /// The data's records by the slice they belong to.
@@ -120,22 +131,58 @@ package struct OpenedRun {
     }
   }
 
+  /// The form of the run's blocks, from the shape of its backbone.
+  ///
+  /// A run goes on without it and takes deletions; but a block that nobody can check is not taken.
+  private static func gate(
+    _ state: RunState, backbone: String, _ alarms: inout [String], _ log: Log
+  ) -> UploadGate? {
+    let path = "\(backbone)/\(BackboneFiles.configurationName)"
+    let reason: String
+    do {
+      let configuration = try BackboneFiles.configuration(in: backbone)
+      if configuration.layerCount == state.run.layerCount {
+        return UploadGate(state.run, state.plan, configuration)
+      }
+      reason =
+        "\(path) has \(configuration.layerCount) layers, the run \(state.run.layerCount)"
+    } catch {
+      reason = "\(path) cannot be read: \(error)"
+    }
+    let alarm =
+      "\(reason); trained blocks cannot be checked, so none is taken: correct backbone in the run "
+      + "file and start again"
+    log.write(.backboneUnknown, alarm)
+    alarms.append(alarm)
+    return nil
+  }
+
   /// Holds the files against the state before anything is served from them.
   private static func check(
-    _ state: inout RunState, _ directory: RunDirectory, _ journal: Journal, _ log: Log
+    _ state: inout RunState, _ directory: RunDirectory, _ journal: Journal, _ gate: UploadGate?,
+    _ alarms: inout [String], _ log: Log
   ) throws -> RecordIndex {
     try directory.slices.removeDebris()
     let records = try directory.records(state)
+    func withdraw(_ key: BlockKey) throws {
+      let entry = JournalEntry.artifactLost(key, at: SystemClock.wallMilliseconds)
+      try journal.append([entry.encoded], epoch: UInt64(state.term))
+      state.apply(entry)
+    }
     for block in state.blocks.values.sorted(by: { $0.key < $1.key }) {
       do {
         _ = try directory.artifacts.get(block.artifact)
       } catch {
         // Nothing is lost: the block is retrained, and its key proves that it is the same one.
         log.write(.artifactLost, nil, [.block: Log.Value(block.key), .error: Log.Value(error)])
-        let entry = JournalEntry.artifactLost(block.key, at: SystemClock.wallMilliseconds)
-        try journal.append([entry.encoded], epoch: UInt64(state.term))
-        state.apply(entry)
+        try withdraw(block.key)
       }
+    }
+    let unfit = gate.map { Self.unfit(state, directory, $0) } ?? []
+    for (block, reason) in unfit {
+      log.write(.artifactUnfit, reason, [.block: Log.Value(block.key)])
+      alarms.append("quarantined: \(reason); it serves nothing and is trained again")
+      try withdraw(block.key)
     }
     try directory.artifacts.removeAll(except: Set(state.artifactUses.keys))
     return records

@@ -1,4 +1,5 @@
 import CoordinatorCore
+import WireFormat
 
 /// What the worker port gives its peers at most: each limit with its reason.
 struct WorkerLimits: Sendable {
@@ -6,6 +7,8 @@ struct WorkerLimits: Sendable {
   var maximumWorkers = defaultMaximumWorkers
   /// Descriptors that worker connections may take together; the rest is for files and people.
   var maximumConnections = 8
+  /// What the run's blocks and their checkpoints come to at most; the plan sets it.
+  var contents = ContentLimits()
 
   static let defaultMaximumWorkers = 1024
 

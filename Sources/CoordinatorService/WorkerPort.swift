@@ -13,6 +13,8 @@ final class WorkerPort: Sendable {
     var key: @Sendable (KeyID) -> PeerKey?
     var introduced: @Sendable (WorkerLink, Introduction, PeerKey) -> Void
     var message: @Sendable (WorkerLink, WireMessage, _ request: UInt64) -> Void
+    /// Its content has only been announced, and is larger than any of the run's.
+    var tooLarge: @Sendable (WorkerLink, WireMessage, _ request: UInt64, _ byteCount: Int) -> Void
     /// The connection of somebody with a key has ended; nothing more comes from it.
     var left: @Sendable (WorkerLink) -> Void
     /// Whether so much waits to be decided that nothing more should come in.
@@ -106,7 +108,8 @@ final class WorkerPort: Sendable {
       return socket.shutDown()
     }
     let end = CoordinatorEnd(
-      nonce: SystemRandom.bytes(count: Handshake.nonceByteCount), dummySecret: dummySecret, at: now)
+      nonce: SystemRandom.bytes(count: Handshake.nonceByteCount), dummySecret: dummySecret,
+      limits: limits.contents, at: now)
     let link = WorkerLink(
       id: peers.nextID(), socket, end, lanes: lanes,
       attend: { [weak self] in self?.attend($0) })
@@ -178,6 +181,8 @@ final class WorkerPort: Sendable {
       case .write: break
       case .introduced(let introduction, let key): handlers.introduced(link, introduction, key)
       case .message(let message, let request): handlers.message(link, message, request)
+      case .tooLarge(let message, let request, let byteCount):
+        handlers.tooLarge(link, message, request, byteCount)
       case .close(let reason):
         log.write(.workerConnectionFailed, "\(link.socket.peer): \(reason)")
         return leave(index, of: &peers)

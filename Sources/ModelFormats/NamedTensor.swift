@@ -24,16 +24,37 @@ package enum SafetensorsWriter {
   /// - Precondition: no name stands twice.
   package static func encode(_ tensors: [NamedTensor], metadata: [String: String] = [:]) -> [UInt8]
   {
-    let sorted = tensors.sorted { Array($0.name.utf8).lexicographicallyPrecedes($1.name.utf8) }
+    let sorted = tensors.sorted { precedes($0.name, $1.name) }
+    var bytes = header(sorted.map { ($0.name, $0.shape) }, metadata: metadata)
+    bytes.reserveCapacity(bytes.count + sorted.reduce(0) { $0 + 4 * $1.values.count })
+    for tensor in sorted {
+      for value in tensor.values {
+        withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes.append(contentsOf: $0) }
+      }
+    }
+    return bytes
+  }
+
+  /// The order of tensors in a file.
+  static func precedes(_ left: String, _ right: String) -> Bool {
+    Array(left.utf8).lexicographicallyPrecedes(Array(right.utf8))
+  }
+
+  /// Everything that stands before the values: the header's length and the header.
+  ///
+  /// - Parameter tensors: in the order of the file.
+  static func header(
+    _ tensors: [(name: String, shape: [Int])], metadata: [String: String] = [:]
+  ) -> [UInt8] {
     var members: [(name: String, value: JSON)] = []
     if !metadata.isEmpty {
-      let remarks = metadata.sorted { Array($0.key.utf8).lexicographicallyPrecedes($1.key.utf8) }
+      let remarks = metadata.sorted { precedes($0.key, $1.key) }
       members.append(("__metadata__", .object(remarks.map { ($0.key, .string($0.value)) })))
     }
     var offset = 0
-    for (index, tensor) in sorted.enumerated() {
-      precondition(index == 0 || sorted[index - 1].name != tensor.name)
-      let end = offset + 4 * tensor.values.count
+    for (index, tensor) in tensors.enumerated() {
+      precondition(index == 0 || tensors[index - 1].name != tensor.name)
+      let end = offset + 4 * tensor.shape.reduce(1, *)
       members.append(
         (
           tensor.name,
@@ -47,15 +68,6 @@ package enum SafetensorsWriter {
     }
     var header = JSON.object(members).compactBytes
     while !header.count.isMultiple(of: 8) { header.append(UInt8(ascii: " ")) }
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(8 + header.count + offset)
-    withUnsafeBytes(of: UInt64(header.count).littleEndian) { bytes.append(contentsOf: $0) }
-    bytes += header
-    for tensor in sorted {
-      for value in tensor.values {
-        withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes.append(contentsOf: $0) }
-      }
-    }
-    return bytes
+    return withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) } + header
   }
 }

@@ -5,7 +5,7 @@ extension PEFTAdapter {
   package var tensors: [NamedTensor] {
     var tensors: [NamedTensor] = []
     for adapter in adapters {
-      let path = Self.root + modulePath(of: adapter.place)
+      let path = Self.root + Self.modulePath(of: adapter.place, architecture)
       tensors.append(
         NamedTensor(
           name: path + ".lora_A.weight", shape: [rank, adapter.inputCount], values: adapter.a))
@@ -35,7 +35,7 @@ extension PEFTAdapter {
   static let root = "base_model.model."
 
   /// A projection's path in the task's model.
-  private func modulePath(of place: AdapterPlace) -> String {
+  static func modulePath(of place: AdapterPlace, _ architecture: EncoderArchitecture) -> String {
     architecture.prefix + architecture.layerPath + "\(place.layer)."
       + architecture.modulePath(of: place.target)
   }
@@ -102,7 +102,7 @@ extension PEFTAdapter {
     if isRectangular, !isAmbiguous {
       return (.array(names.sorted().map { .string($0) }), layers)
     }
-    let paths = adapters.map { modulePath(of: $0.place) }
+    let paths = adapters.map { Self.modulePath(of: $0.place, architecture) }
     return (.array(paths.sorted().map { .string($0) }), isRectangular ? layers : nil)
   }
 }

@@ -52,6 +52,11 @@ package struct BackboneFiles: Sendable {
     digest = LineageDigest.backbone(fileDigests: digests)
   }
 
+  /// What a folder says of its model's shape, and no more: the digest takes reading all of it.
+  package static func configuration(in folder: String) throws -> EncoderConfiguration {
+    try EncoderConfiguration(configJSON: try FileSystem.read("\(folder)/\(configurationName)"))
+  }
+
   private static func tokenizerNames(_ architecture: EncoderArchitecture) -> [String] {
     switch architecture {
     case .bert, .distilbert: [vocabularyName]

@@ -15,6 +15,9 @@ package enum LogEvent: String, CaseIterable, Sendable {
   case leaseGranted = "lease_granted"
   case artifactLost = "artifact_lost"
   case artifactRefused = "artifact_refused"
+  case artifactUnfit = "artifact_unfit"
+  case answerRefused = "answer_refused"
+  case backboneUnknown = "backbone_unknown"
   case artifactNotStored = "artifact_not_stored"
   case artifactUnreadable = "artifact_unreadable"
   case groupNotStored = "group_not_stored"
@@ -37,6 +40,7 @@ package enum LogEvent: String, CaseIterable, Sendable {
   case workerTurnedAway = "worker_turned_away"
   case workerConnectionFailed = "worker_connection_failed"
   case keyRevoked = "key_revoked"
+  case keyTurnedOut = "key_turned_out"
   case noDescriptor = "no_descriptor"
   case unexpectedMessage = "unexpected_message"
   case activations
@@ -54,11 +58,12 @@ package enum LogEvent: String, CaseIterable, Sendable {
     case .blockCommitted, .leaseGranted, .requestAnswered, .webhookDelivered:
       .debug
     case .developmentMode, .listeningBeyondLoopback, .blockFailed, .artifactLost,
-      .artifactRefused, .groupNotStored, .checkpointNotStored, .discardFailed,
+      .artifactRefused, .answerRefused, .groupNotStored, .checkpointNotStored, .discardFailed,
       .journalRepaired, .workerTurnedAway, .workerConnectionFailed, .noDescriptor,
       .unexpectedMessage, .connectionFailed, .unprovenRefusal, .webhookFailed:
       .warn
-    case .blockQuarantined, .artifactNotStored, .artifactUnreadable, .sliceUnreadable,
+    case .blockQuarantined, .artifactUnfit, .artifactNotStored, .artifactUnreadable,
+      .sliceUnreadable, .keyTurnedOut, .backboneUnknown,
       .purgeFailed, .journalFailed, .uncataloguedFile, .housekeepingFailed, .httpStopped,
       .requestFailed:
       .error
@@ -87,7 +92,10 @@ package enum LogEvent: String, CaseIterable, Sendable {
     case .blockQuarantined: "one key gave two different results; the block serves no more"
     case .leaseGranted: "a worker may train a block"
     case .artifactLost: "a block's bytes were missing or changed; it is trained again"
-    case .artifactRefused: "a worker handed in bytes that are no block"
+    case .artifactRefused: "a worker handed in what is not the block that it was to train"
+    case .artifactUnfit: "the bytes of a standing block are not a block of its place"
+    case .answerRefused: "a worker's answer to a prediction was refused, and another is asked"
+    case .backboneUnknown: "trained blocks cannot be checked, so none is taken"
     case .artifactNotStored: "a block's bytes could not be written"
     case .artifactUnreadable: "a block's bytes could not be read"
     case .groupNotStored: "blocks could not be stored together, and are stored one by one"
@@ -110,6 +118,7 @@ package enum LogEvent: String, CaseIterable, Sendable {
     case .workerTurnedAway: "a worker proved its key and may not work"
     case .workerConnectionFailed: "a connection to the worker port broke the protocol"
     case .keyRevoked: "a worker's key is gone, and so is its connection"
+    case .keyTurnedOut: "too much that came under a key was refused; it may not work any more"
     case .noDescriptor: "a connection was closed for want of a descriptor"
     case .unexpectedMessage: "a worker said what its connection should not let through"
     case .activations: "what a worker's kept activations saved"

@@ -243,6 +243,8 @@ final class SimulatedCoordinator {
       case .message(let message, let request):
         try world.invariants.delivered(message, toCoordinator: true, over: connection)
         if let id = connection.id { handle(message, request, from: id) }
+      // The simulator's ends have no limits of their own.
+      case .tooLarge: break
       case .close(let reason):
         world.note("coordinator closes \(connection.number): \(reason)")
         world.count("closed by coordinator")
@@ -334,7 +336,12 @@ final class SimulatedCoordinator {
       disk.store(state, checkpoint, of: key)
       post(.checkpointed(id, epoch: epoch, key, checkpoint))
     case .upload(let epoch, let key, let work, let artifact):
-      guard SimulatedTraining.isWellFormed(artifact) else {
+      guard let demand = core.demand(ofUpload: key, epoch: epoch, from: id) else {
+        return post(.uploadedTooLate(id, epoch: epoch))
+      }
+      guard SimulatedTraining.isWellFormed(artifact, of: key), (try? work.check(demand)) != nil
+      else {
+        world.count("upload refused at the gate")
         send(.uploadRefused(epoch: epoch, .invalidArtifact), to: id)
         return post(.failed(id, epoch: epoch, Failure(kind: .host, reason: "malformed")))
       }

@@ -54,9 +54,11 @@ struct SimulatedTraining: Sendable {
     return artifact(key, state)
   }
 
-  /// Whether a coordinator would take bytes for a block's: the counterpart of reading safetensors.
-  static func isWellFormed(_ artifact: [UInt8]) -> Bool {
-    artifact.starts(with: magic) && artifact.count == magic.count + 2 * Digest.byteCount
+  /// Whether a coordinator would take bytes for a block's: the counterpart of the form that the
+  /// tensors of a slot have.
+  static func isWellFormed(_ artifact: [UInt8], of key: BlockKey) -> Bool {
+    artifact.starts(with: magic + key.digest.bytes)
+      && artifact.count == magic.count + 2 * Digest.byteCount
   }
 
   private static let magic = Array("lethe simulated block".utf8)

@@ -243,7 +243,7 @@ final class SimulatedWorker {
       world.invariants.liesTold += 1
       return [.upload(epoch: epoch, key, work, artifact: bits)]
     }
-    switch Int.random(in: 0..<6, using: &world.random) {
+    switch Int.random(in: 0..<7, using: &world.random) {
     case 0: return [truth, truth, truth]
     case 1: return [.upload(epoch: epoch &- 1, key, work, artifact: artifact), truth]
     case 2: return [.upload(epoch: epoch, other, work, artifact: artifact), truth]
@@ -254,6 +254,11 @@ final class SimulatedWorker {
         .failed(epoch: epoch &+ 1, Failure(kind: .fatal, reason: "another's lease")),
         .checkpoint(epoch: epoch &+ 1, key, step: .max, state: [1]), truth,
       ]
+    case 5:
+      var claimed = work
+      claimed.examples = .max
+      claimed.seconds = .infinity
+      return [.upload(epoch: epoch, key, claimed, artifact: artifact)]
     default: return [.forgotten(throughDeletion: .max), .requestWork, .requestWork, truth]
     }
   }
@@ -299,10 +304,15 @@ final class SimulatedWorker {
       world.invariants.trained(
         artifact, from: Self.tags(of: training.task, in: world.scenario),
         ancestors: training.task.ancestors)
+      let recipe = world.scenario.run.recipe
+      let recordCount = training.task.slices.reduce(0) { $0 + $1.records.count }
       return handle(
         .trained(
           epoch: epoch, artifact: artifact,
-          TrainingWork(steps: 1, examples: 1, seconds: 1, gemmSeconds: 1, finalLoss: 0)))
+          TrainingWork(
+            steps: UInt64(recipe.stepCount(recordCount: recordCount)),
+            examples: UInt64(recipe.exampleCount(recordCount: recordCount)), seconds: 1,
+            gemmSeconds: 1, finalLoss: 0)))
     }
     training.chain.advance()
     let wantsCheckpoint = training.wantsCheckpoint

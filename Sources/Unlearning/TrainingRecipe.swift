@@ -74,6 +74,24 @@ package struct TrainingRecipe: Equatable, Sendable {
   }
 }
 
+extension TrainingRecipe {
+  /// How many steps a stage over so many records takes: a function of the plan, so that nobody has
+  /// to be believed about it.
+  package func stepCount(recordCount: Int) -> Int {
+    let batchSize = max(batchSize, 1)
+    let (padded, overflow) = recordCount.addingReportingOverflow(batchSize - 1)
+    return Self.product(max(epochs, 0), (overflow ? recordCount : padded) / batchSize)
+  }
+
+  /// Records that a stage sees, each counted once an epoch.
+  package func exampleCount(recordCount: Int) -> Int { Self.product(max(epochs, 0), recordCount) }
+
+  private static func product(_ left: Int, _ right: Int) -> Int {
+    let (product, overflow) = left.multipliedReportingOverflow(by: right)
+    return overflow ? .max : product
+  }
+}
+
 /// How the learning rate moves after warm-up.
 package enum LearningRateSchedule: String, Codable, CaseIterable, Sendable {
   case constant

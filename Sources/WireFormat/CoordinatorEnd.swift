@@ -20,6 +20,9 @@ package struct CoordinatorEnd: SealingEnd, Sendable {
     /// The worker has proved its key and said hello; answer with welcome or turned away.
     case introduced(Introduction, PeerKey)
     case message(WireMessage, request: UInt64)
+    /// A message announces a content larger than this run has a use for; it stands here without it,
+    /// and what follows of it is let pass.
+    case tooLarge(WireMessage, request: UInt64, byteCount: Int)
     /// The connection is over; write what was to be written before this, and close.
     case close(reason: String)
   }
@@ -50,17 +53,21 @@ package struct CoordinatorEnd: SealingEnd, Sendable {
   private var frameBeganAt: Milliseconds?
   private var phase = Phase.opening
   private var key: PeerKey?
-  private var stream = SealedStream()
+  private var stream: SealedStream
 
   /// - Precondition: `nonce` and `dummySecret` are 32 random bytes each that nobody else has seen;
   ///   the nonce is new for every connection.
-  package init(nonce: [UInt8], dummySecret: [UInt8], at now: Milliseconds) {
+  package init(
+    nonce: [UInt8], dummySecret: [UInt8], limits: ContentLimits = ContentLimits(),
+    at now: Milliseconds
+  ) {
     precondition(nonce.count == Handshake.nonceByteCount, "a nonce has 32 bytes")
     precondition(dummySecret.count == PeerKey.secretByteCount, "a secret has 32 bytes")
     self.nonce = nonce
     self.dummySecret = dummySecret
     startedAt = now
     heardAt = now
+    stream = SealedStream(limits: limits)
   }
 
   /// Whether the worker has proved its key; stays so after the connection has ended.
@@ -162,16 +169,17 @@ package struct CoordinatorEnd: SealingEnd, Sendable {
     case .proof(let key, let authentication, let transcript):
       try check(frame, key, authentication, after: transcript)
     case .hello, .open:
-      guard let message = try stream.contents.take(frame.type, request: frame.request, body: body)
-      else {
-        return
-      }
-      if case .hello(let introduction) = message, let key {
+      switch try stream.contents.take(frame.type, request: frame.request, body: body) {
+      case nil: break
+      case .message(.hello(let introduction))?:
+        guard let key else { return }
         try admit(introduction, key)
         phase = .open
         actions.append(.introduced(introduction, key))
-      } else {
+      case .message(let message)?:
         actions.append(.message(message, request: frame.request))
+      case .tooLarge(let message, let byteCount)?:
+        actions.append(.tooLarge(message, request: frame.request, byteCount: byteCount))
       }
     case .closed: break
     }

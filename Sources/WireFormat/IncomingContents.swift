@@ -12,19 +12,38 @@ struct IncomingContents: Sendable {
     /// Grows with what arrives; an announcement alone costs nothing.
     var bytes: [UInt8] = []
     var hasher = SHA256()
+    /// Larger than this end has a use for: it is let pass, and nothing of it is kept.
+    let isDropped: Bool
+    var arrivedByteCount = 0
   }
+
+  /// What a frame completes.
+  enum Arrival {
+    case message(WireMessage)
+    /// A message whose content has only been announced, and is larger than this end has a use for;
+    /// it stands here without content.
+    case tooLarge(WireMessage, byteCount: Int)
+  }
+
+  private let limits: ContentLimits
 
   private var unfinished: [Unfinished] = []
   /// Bytes of contents that have arrived and wait for the rest.
   private(set) var byteCount = 0
 
-  /// The message that a frame completes; `nil` if more has to come.
+  init(limits: ContentLimits) {
+    self.limits = limits
+  }
+
+  /// What a frame completes; `nil` if more has to come.
   mutating func take(_ type: FrameType, request: UInt64, body: ArraySlice<UInt8>)
-    throws(TurnedAway) -> WireMessage?
+    throws(TurnedAway) -> Arrival?
   {
-    if type == .chunk { return try takeChunk(body, request: request) }
+    if type == .chunk {
+      return try takeChunk(body, request: request).map { .message($0) }
+    }
     guard let shape = type.content else {
-      return try decode(type, head: body, content: [])
+      return .message(try decode(type, head: body, content: []))
     }
     guard body.count == shape.headByteCount + WireLimits.announcementByteCount else {
       throw TurnedAway(.protocolError, "a \(type) message of \(body.count) bytes")
@@ -40,10 +59,13 @@ struct IncomingContents: Sendable {
     }
     let content = Unfinished(
       type: type, request: request, head: Array(body.prefix(shape.headByteCount)),
-      byteCount: announced.byteCount, digest: announced.digest)
-    if content.byteCount == 0 { return try finish(content) }
+      byteCount: announced.byteCount, digest: announced.digest,
+      isDropped: announced.byteCount > limits.byteCount(of: type))
+    if content.byteCount == 0 { return .message(try finish(content)) }
     unfinished.append(content)
-    return nil
+    guard content.isDropped else { return nil }
+    return .tooLarge(
+      try decode(type, head: content.head[...], content: []), byteCount: content.byteCount)
   }
 
   private mutating func takeChunk(_ body: ArraySlice<UInt8>, request: UInt64)
@@ -52,9 +74,14 @@ struct IncomingContents: Sendable {
     guard let index = unfinished.firstIndex(where: { $0.request == request }) else {
       throw TurnedAway(.protocolError, "a chunk belongs to no content")
     }
-    let rest = unfinished[index].byteCount - unfinished[index].bytes.count
+    let rest = unfinished[index].byteCount - unfinished[index].arrivedByteCount
     guard !body.isEmpty, body.count <= rest else {
       throw TurnedAway(.protocolError, "a chunk of \(body.count) bytes where \(rest) are missing")
+    }
+    unfinished[index].arrivedByteCount += body.count
+    if unfinished[index].isDropped {
+      if body.count == rest { unfinished.remove(at: index) }
+      return nil
     }
     unfinished[index].bytes.append(contentsOf: body)
     unfinished[index].hasher.update(body)

@@ -4,10 +4,14 @@ import CoordinatorCore
 /// messages in line, and the keys of both directions once they are agreed.
 struct SealedStream: Sendable {
   var arrived = ArrivedBytes()
-  var contents = IncomingContents()
+  var contents: IncomingContents
   var outbox = Outbox()
   var opener: FrameOpener?
   var sealer: FrameSealer?
+
+  init(limits: ContentLimits = ContentLimits()) {
+    contents = IncomingContents(limits: limits)
+  }
 
   /// Bytes that have arrived and wait for the rest of their frame or content.
   var bufferedByteCount: Int { arrived.count + contents.byteCount }
@@ -28,7 +32,7 @@ struct SealedStream: Sendable {
   /// Records may be among what waits and what has arrived, so nothing of it stays.
   mutating func drop() {
     arrived = ArrivedBytes()
-    contents = IncomingContents()
+    contents = IncomingContents(limits: ContentLimits())
     outbox = Outbox()
   }
 }

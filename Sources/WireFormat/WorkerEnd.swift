@@ -122,10 +122,10 @@ package struct WorkerEnd: SealingEnd, Sendable {
       guard frame.type == .challenge else { throw refused(body) }
       return try answer(frame, body, &actions)
     }
-    guard let message = try stream.contents.take(frame.type, request: frame.request, body: body)
-    else {
-      return
-    }
+    guard
+      case .message(let message)? = try stream.contents.take(
+        frame.type, request: frame.request, body: body)
+    else { return }
     phase = .open
     actions.append(.message(message, request: frame.request))
     if case .turnedAway(let refusal) = message {

@@ -116,11 +116,15 @@ package struct StageTraining: Sendable {
     let statistics = block.statistics
     return (
       BlockArtifact.encode(block.adapters, block.head, recipe),
+      // Counts follow from the plan, and what else a checkpoint says it took may be anybody's word:
+      // it must not make the coordinator refuse the block.
       TrainingWork(
-        steps: UInt64(statistics.steps), examples: UInt64(statistics.examples),
+        steps: UInt64(recipe.stepCount(recordCount: records.count)),
+        examples: UInt64(recipe.exampleCount(recordCount: records.count)),
         seconds: statistics.seconds, gemmSeconds: statistics.gemmSeconds,
         finalLoss: block.losses.last ?? 0, slicesKept: UInt32(keptCount),
-        slicesComputed: UInt32(computedCount))
+        slicesComputed: UInt32(computedCount)
+      ).bounded
     )
   }
 
@@ -132,8 +136,7 @@ package struct StageTraining: Sendable {
     guard let bytes = task.checkpoint,
       let checkpoint = try? TrainingCheckpoint(encoded: bytes, for: task.assignment.key)
     else { return 0 }
-    let batchSize = max(recipe.batchSize, 1)
-    let stepCount = recipe.epochs * ((recordCount + batchSize - 1) / batchSize)
+    let stepCount = recipe.stepCount(recordCount: recordCount)
     guard checkpoint.stepsDone <= stepCount, (try? trainer.restore(checkpoint)) != nil else {
       return 0
     }

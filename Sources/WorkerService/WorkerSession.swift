@@ -185,7 +185,7 @@ final class WorkerSession: Sendable {
           state.handshake.append(bytes)
           waiting.put(true)
         case .message(let message, let request):
-          note(message)
+          note(message, request: request)
           tell(.received(message, request: request), &state)
         case .close(let reason):
           finish(state.end.refusal.map(Outcome.refused) ?? .lost(reason), &state)
@@ -194,8 +194,10 @@ final class WorkerSession: Sendable {
     }
   }
 
-  private func note(_ message: WireMessage) {
+  private func note(_ message: WireMessage, request: UInt64) {
     switch message {
+    // Under a number that no question has: why what was handed in is about to be refused.
+    case .unavailable(let reason) where request >> 63 == 1: log.write(.uploadRefused, reason)
     // An audit's bits came out the same; and a busy coordinator is offered them again.
     case .uploadRefused(_, .confirmed), .uploadRefused(_, .busy): break
     case .uploadRefused(_, let reason): log.write(.uploadRefused, "\(reason)")

@@ -1,5 +1,6 @@
 import CoordinatorCore
 import Hashing
+import ModelFormats
 import ServiceSupport
 import SystemIO
 import Unlearning
@@ -17,13 +18,21 @@ struct BenchmarkCrowd {
     var askedAt = 0.0
     var uploadedAt: Double?
     var epoch: UInt64 = 0
+    /// What it has to hand in, and slices of it whose records are still to be counted.
+    var assignment: BlockAssignment?
+    var uncounted: [SliceReference] = []
     var beatenAt: Double?
     var nextBeatAt = 0.0
   }
 
   private let address: NetworkAddress
   private let key: PeerKey
-  private let backbone: Digest
+  private let backbone: BackboneFiles
+  private var recipe: TrainingRecipe?
+  /// How many records slices hold: the same for all, and most are empty.
+  private var recordCounts = [LineageDigest.slice(recordDigests: []): 0]
+  /// Heads of the blocks that were handed in, which stages without records hand on.
+  private var heads: [Digest: [UInt8]] = [:]
   private var workers: [Worker] = []
   private var poll = PollSet()
   private var buffer = [UInt8](repeating: 0, count: 64 << 10)
@@ -37,7 +46,7 @@ struct BenchmarkCrowd {
   private static let beatSeconds = 5.0
   private static let patienceSeconds = 20.0
 
-  init(address: NetworkAddress, key: PeerKey, backbone: Digest) {
+  init(address: NetworkAddress, key: PeerKey, backbone: BackboneFiles) {
     self.address = address
     self.key = key
     self.backbone = backbone
@@ -54,7 +63,7 @@ struct BenchmarkCrowd {
     for index in 0..<count {
       let introduction = Introduction(
         name: "bench-\(index)", host: "bench-\(index % 50)", numericClass: "bench",
-        backbone: backbone, roles: [.train])
+        backbone: backbone.digest, roles: [.train])
       var worker = Worker(
         socket: try PolledSocket.connect(to: address),
         end: WorkerEnd(
@@ -119,19 +128,22 @@ struct BenchmarkCrowd {
 
   private mutating func hear(_ message: WireMessage, _ index: Int, at now: Double) throws {
     switch message {
-    case .welcome:
+    case .welcome(let recipe, _):
+      self.recipe = recipe
       workers[index].isWelcome = true
       workers[index].nextBeatAt = now + Self.beatSeconds * Double(index % 100) / 100
       ask(index, at: now)
     case .lease(let grant):
       leaseSeconds.append(now - workers[index].askedAt)
       workers[index].epoch = grant.epoch
-      workers[index].uploadedAt = now
-      say(
-        .upload(
-          epoch: grant.epoch, grant.assignment.key,
-          TrainingWork(steps: 1, examples: 1, seconds: 1, gemmSeconds: 1, finalLoss: 0),
-          artifact: Self.artifact(of: grant.assignment.key)), index)
+      workers[index].assignment = grant.assignment
+      workers[index].uncounted = grant.assignment.slices.filter { recordCounts[$0.digest] == nil }
+      countOrUpload(index, at: now)
+    case .slice(let records):
+      if let slice = workers[index].uncounted.popLast() {
+        recordCounts[slice.digest] = records.count
+      }
+      countOrUpload(index, at: now)
     case .uploadAccepted:
       uploadSeconds.append(now - (workers[index].uploadedAt ?? now))
       cycleCount += 1
@@ -151,8 +163,10 @@ struct BenchmarkCrowd {
     say(.requestWork, index)
   }
 
-  private mutating func say(_ message: WireMessage, _ index: Int) {
-    for frame in workers[index].end.send(message, request: 0) { workers[index].unsent += frame }
+  private mutating func say(_ message: WireMessage, _ index: Int, request: UInt64 = 0) {
+    for frame in workers[index].end.send(message, request: request) {
+      workers[index].unsent += frame
+    }
   }
 
   private mutating func flush(_ index: Int) throws {
@@ -168,14 +182,28 @@ struct BenchmarkCrowd {
     poll.setInterest(index, reading: true, writing: !workers[index].unsent.isEmpty)
   }
 
-  /// Bytes that pass for a trained block, different for every key.
-  private static func artifact(of key: BlockKey) -> [UInt8] {
-    // Padded so that the numbers stand where numbers may.
-    let header = Array(#"{"t":{"dtype":"F32","shape":[8],"data_offsets":[0,32]}} "#.utf8)
-    let length = (0..<8).map { UInt8(truncatingIfNeeded: header.count >> (8 * $0)) }
-    var values = key.digest.bytes
-    // A sign and an exponent of a number near 1.
-    for index in stride(from: 3, to: values.count, by: 4) { values[index] = 0x3f }
-    return length + header + values
+  /// Hands in a block that passes for a trained one, once it is known how many records the stage
+  /// reads: the coordinator takes nothing else.
+  private mutating func countOrUpload(_ index: Int, at now: Double) {
+    guard let assignment = workers[index].assignment, let recipe else { return }
+    if let slice = workers[index].uncounted.last {
+      return say(.fetchSlice(slice), index, request: 1)
+    }
+    let recordCount = assignment.slices.reduce(0) { $0 + (recordCounts[$1.digest] ?? 0) }
+    let form = BlockForm(recipe, backbone.configuration)
+    let artifact =
+      recordCount > 0
+      ? form.madeUp(layers: assignment.layers, seed: assignment.key.digest.bytes)
+      : form.handedOn(parent: assignment.ancestors.last.flatMap { heads[$0] })
+    heads[SHA256.hash(artifact)] = Array(artifact.suffix(form.headByteCount))
+    workers[index].assignment = nil
+    workers[index].uploadedAt = now
+    say(
+      .upload(
+        epoch: workers[index].epoch, assignment.key,
+        TrainingWork(
+          steps: UInt64(recipe.stepCount(recordCount: recordCount)),
+          examples: UInt64(recipe.exampleCount(recordCount: recordCount)), seconds: 1,
+          gemmSeconds: 1, finalLoss: 0), artifact: artifact), index)
   }
 }

@@ -7,11 +7,11 @@ import SystemIO
 import Unlearning
 import WireFormat
 
-/// A real coordinator under many workers that train nothing: they ask, upload a few made-up bytes
-/// and ask again.
+/// A real coordinator under many workers that train nothing: they ask, upload a made-up block and
+/// ask again.
 ///
-/// The run lies in a folder of its own and is real in everything but its backbone and records,
-/// which no worker looks at. The workers share this process and one thread.
+/// The run lies in a folder of its own and is real in everything but its backbone and records, of
+/// which workers look at no more than their number. The workers share this process and one thread.
 struct CoordinatorBenchmark {
   let folder: String
   let workerCount: Int
@@ -24,6 +24,7 @@ struct CoordinatorBenchmark {
   private static let sequenceCount = 60
   /// Blocks that a shard has at least: sequences share what comes before they part.
   private static let blocksPerShard = 190
+  private static let recordsPerShard = 20
   private static let name = "bench"
 
   private var runDirectory: String { "\(folder)/\(Self.name).lethe" }
@@ -42,7 +43,7 @@ struct CoordinatorBenchmark {
     else { throw ServiceError(.unavailable, "the coordinator says no address") }
     var crowd = BenchmarkCrowd(
       address: address, key: try KeyFile.read("\(runDirectory)/local.key"),
-      backbone: try BackboneFiles("\(folder)/backbone").digest)
+      backbone: try BackboneFiles("\(folder)/backbone"))
     try crowd.connect(workerCount)
     try crowd.work(seconds: Self.warmUpSeconds)
     crowd.forgetMeasurements()
@@ -84,13 +85,18 @@ struct CoordinatorBenchmark {
   private func writeRun() throws {
     let backbone = "\(folder)/backbone"
     try Self.writeBackbone(to: backbone, layerCount: Self.sliceCount)
-    let records = (0..<100).map { #"{"id":"r\#($0)","text":"t","label":"a"}"# + "\n" }
-    try FileSystem.replace("\(folder)/records.jsonl", with: Array(records.joined().utf8))
     let blocks =
       Int(seconds + Self.warmUpSeconds) * Self.affordedCyclesPerSecond + workerCount
+    let shards = max(8, blocks / Self.blocksPerShard)
+    // So many that hardly a slice is empty: stages without records would all have the same bytes,
+    // which are stored once.
+    let records = (0..<Self.recordsPerShard * shards).map {
+      #"{"id":"r\#($0)","text":"t","label":"a"}"# + "\n"
+    }
+    try FileSystem.replace("\(folder)/records.jsonl", with: Array(records.joined().utf8))
     var text = RunFileText(
       name: Self.name, backbone: backbone, data: ["\(folder)/records.jsonl"], labels: ["a", "b"],
-      shards: max(8, blocks / Self.blocksPerShard), slices: Self.sliceCount,
+      shards: shards, slices: Self.sliceCount,
       sequences: Self.sequenceCount, seed: 1,
       partitionKey: String(repeating: "5a", count: 32))
     text.repair = #"{ policy: "eager" }"#

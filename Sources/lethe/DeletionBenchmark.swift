@@ -84,7 +84,7 @@ struct DeletionBenchmark {
     else { throw gone }
     var crowd = BenchmarkCrowd(
       address: address, key: try KeyFile.read("\(runDirectory)/local.key"),
-      backbone: try BackboneFiles("\(folder)/backbone").digest)
+      backbone: try BackboneFiles("\(folder)/backbone"))
     try crowd.connect(1)
   }
 

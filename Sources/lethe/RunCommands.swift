@@ -270,8 +270,9 @@ func blockText(_ block: BlockLineage) -> String {
 let verifyCommand = Command(
   name: "verify", summary: "recompute every key from the records on disk; retrain and compare bits",
   discussion: """
-    Always recomputes every block's key from the records on disk and every artifact's digest, and \
-    looks for files that nothing explains. With --sample or --full, workers train blocks again, \
+    Always recomputes every block's key from the records on disk and every artifact's digest, \
+    looks whether each artifact has the tensors that its place demands, and for files that \
+    nothing explains. With --sample or --full, workers train blocks again, \
     each by another worker than the first time if there is one, and their bits are compared. Exit \
     0 only if there is no problem.
     """,

@@ -2,8 +2,8 @@
 """A worker's side of Lethe wire, version 1, written from Protocols/wire.md alone.
 
 As a module: `Connection` speaks to a coordinator, `Session` is the same without a socket. As a
-command it joins a coordinator, asks for work, fetches what the lease names, uploads the bytes of a
-file or gives the lease back, and drains. It trains nothing.
+command it joins a coordinator, asks for work, fetches what the lease names, uploads a made-up block
+or the bytes of a file or gives the lease back, and drains. It trains nothing.
 
 Needs Python 3.8 and its standard library.
 """
@@ -11,6 +11,7 @@ Needs Python 3.8 and its standard library.
 import argparse
 import hashlib
 import hmac
+import json
 import os
 import pathlib
 import random
@@ -565,6 +566,7 @@ class Connection:
         self.pause = self.next_pause()
         self.epoch = self.step = self.total_steps = 0
         self.messages = []
+        self.reason = ""
         self.last_request = 0
         self.head = hello.get("head")
         self.socket.sendall(self.session.begin())
@@ -655,6 +657,10 @@ class Connection:
                 message["request"])
         elif kind == "cancel" and message["epoch"] == self.epoch:
             self.epoch = 0
+        elif kind == "unavailable" and message["request"] >> 63:
+            # Not the answer to a question: why what was handed in under this number is refused.
+            self.reason = message["reason"]
+            return
         self.messages.append(message)
 
     def wait_for(self, belongs, seconds=PATIENCE_SECONDS):
@@ -750,6 +756,63 @@ class Connection:
             self.fail(lease, CANCELLED, "drained")
         self.read(0.2)
         self.close()
+
+
+# What a block must be
+
+
+class BlockForm:
+    """The tensors of a run's blocks, from its recipe and the `config.json` of its backbone."""
+
+    MODULES = {
+        "query": "attention.self.query", "key": "attention.self.key",
+        "value": "attention.self.value", "attention.output.dense": "attention.output.dense",
+        "intermediate.dense": "intermediate.dense", "output.dense": "output.dense"}
+
+    def __init__(self, recipe, config):
+        self.recipe = recipe
+        self.hidden = config.get("hidden_size", config.get("dim"))
+        self.inner = config.get("intermediate_size", config.get("hidden_dim"))
+        self.labels = len(recipe["labels"])
+
+    def tensors(self, layers):
+        """Name and shape of every tensor, in the order of the file."""
+        rank, found = self.recipe["rank"], []
+        for layer in layers:
+            for target in self.recipe["targets"]:
+                path = "base_model.model.bert.encoder.layer.%d.%s" % (layer, self.MODULES[target])
+                inputs = self.inner if target == "output.dense" else self.hidden
+                outputs = self.inner if target == "intermediate.dense" else self.hidden
+                found.append((path + ".lora_A.weight", [rank, inputs]))
+                found.append((path + ".lora_B.weight", [outputs, rank]))
+        found.append(("base_model.model.classifier.weight", [self.labels, self.hidden]))
+        found.append(("base_model.model.classifier.bias", [self.labels]))
+        return sorted(found, key=lambda tensor: tensor[0].encode("ascii"))
+
+    def encode(self, layers, values):
+        """The one form of a block; `values` gives a tensor's numbers from its count."""
+        entries, data = [], b""
+        for name, shape in self.tensors(layers):
+            count = shape[0] * (shape[1] if len(shape) > 1 else 1)
+            end = len(data) + 4 * count
+            entries.append('"%s":{"dtype":"F32","shape":[%s],"data_offsets":[%d,%d]}' % (
+                name, ",".join(map(str, shape)), len(data), end))
+            data += struct.pack("<%df" % count, *values(count))
+        header = ("{" + ",".join(entries) + "}").encode("ascii")
+        header += b" " * (-len(header) % 8)
+        return u64(len(header)) + header + data
+
+    def handed_on(self, parent):
+        """What a stage without records hands in: its parent's head, or one of zeros."""
+        zero = self.encode([], lambda count: [0.0] * count)
+        count = 4 * self.labels * (self.hidden + 1)
+        return zero if parent is None else zero[:-count] + parent[-count:]
+
+    def figures(self, record_count):
+        """Steps and examples of a stage over so many records."""
+        batch = max(self.recipe["batchSize"], 1)
+        epochs = self.recipe["epochs"]
+        return epochs * ((record_count + batch - 1) // batch), epochs * record_count
 
 
 # The command
@@ -871,11 +934,11 @@ def carry_out(connection, arguments):
     if lease is None:
         print("no work came within %g seconds" % arguments.wait)
         connection.drain()
-        return arguments.upload is None
+        return arguments.upload is None and arguments.make_up is None
     print("lease %d: shard %d, sequence %d, stage %d, layers %d to %d" % (
         lease["epoch"], lease["shard"], lease["sequence"], lease["stage"], lease["firstLayer"],
         lease["endLayer"] - 1))
-    gone = False
+    gone, record_count, artifact = False, 0, None
     for reference in lease["slices"]:
         records = connection.fetch_slice(reference)
         gone = gone or records is None
@@ -883,6 +946,7 @@ def carry_out(connection, arguments):
             reference["slice"], "gone" if records is None else "%d records" % len(records)))
         for record in records or []:
             read_record(record)
+            record_count += 1
     for digest in lease["ancestors"]:
         artifact = connection.fetch_artifact(digest)
         gone = gone or artifact is None
@@ -898,7 +962,7 @@ def carry_out(connection, arguments):
         connection.drain(lease)
         print("cancelled")
         return False
-    if gone or arguments.upload is None:
+    if gone or arguments.upload is None and arguments.make_up is None:
         connection.drain(lease)
         print("given back and drained")
         return not gone
@@ -907,9 +971,21 @@ def carry_out(connection, arguments):
         print("the heartbeat was not answered")
         return False
     print("heard: lease %d" % lease["epoch"])
+    steps = examples = 0
+    if arguments.make_up is not None:
+        config = json.loads(pathlib.Path(arguments.make_up).read_text())
+        form = BlockForm(connection.recipe, config)
+        steps, examples = form.figures(record_count)
+        layers = range(lease["firstLayer"], lease["endLayer"])
+        offered = form.handed_on(artifact) if record_count == 0 else form.encode(
+            layers, lambda count: [random.uniform(-1, 1) for _ in range(count)])
+    else:
+        offered = pathlib.Path(arguments.upload).read_bytes()
     answer = connection.upload(
-        lease, pathlib.Path(arguments.upload).read_bytes(), chunk=arguments.chunk)
-    print("upload: " + answer)
+        lease, offered, steps=steps, examples=examples, chunk=arguments.chunk)
+    print("upload of %d bytes: %s" % (len(offered), answer))
+    if answer == "invalid artifact":
+        print("because " + connection.reason)
     connection.drain()
     return answer in ("accepted", "confirmed")
 
@@ -926,6 +1002,9 @@ def main():
     parser.add_argument("--name", default="stranger")
     parser.add_argument("--role", choices=["train", "serve", "both"], default="train")
     parser.add_argument("--upload", metavar="FILE", help="what to upload for the lease")
+    parser.add_argument(
+        "--make-up", metavar="FILE",
+        help="upload a block of the right form with random numbers; the backbone's config.json")
     parser.add_argument("--chunk", type=int, default=CHUNK, metavar="BYTES", help="of an upload")
     parser.add_argument(
         "--wait", type=float, default=PATIENCE_SECONDS, metavar="SECONDS",

@@ -25,46 +25,35 @@ struct ConformanceTests {
       ] + keyed + options, executable: Self.python)
   }
 
-  /// A file that passes for a trained block, of so many numbers.
-  private func artifact(_ run: TestRun, _ name: String, numberCount: Int) throws -> String {
-    var header =
-      #"{"t":{"dtype":"F32","shape":[\#(numberCount)],"data_offsets":[0,\#(4 * numberCount)]}}"#
-    while header.utf8.count % 8 != 0 { header += " " }
-    var bytes = Data((0..<8).map { UInt8(truncatingIfNeeded: header.utf8.count >> (8 * $0)) })
-    bytes += Data(header.utf8) + Data(repeating: 0x3f, count: 4 * numberCount)
-    let file = run.folder.appendingPathComponent(name)
-    try bytes.write(to: file)
-    return file.path
-  }
-
   @Test(
     "says hello with a key, leases, beats, fetches, uploads in chunks and drains",
     .enabled(if: isPresent, "NEEDS PYTHON3: ops/install-prerequisites"))
   func conversation() throws {
     let run = try TestRun()
+    // Blocks that take more than one chunk of the largest size.
+    try run.edit("rank: 8", to: "rank: 1024")
     try run.startCoordinator()
     let (_, key) = try run.makeKey("stranger", role: .worker)
     #expect(try Lethe.run(["train", "--run", run.runFile]).status == 0)
     struct Row {
-      var numberCount: Int
       var options: [String]
       var because: String
     }
     let rows = [
-      Row(numberCount: 700_000, options: [], because: "three chunks of the largest size"),
-      Row(numberCount: 3_000, options: ["--chunk", "1000"], because: "thirteen small chunks"),
-      Row(numberCount: 2_000, options: ["--hold", "7"], because: "a lease that needs heartbeats"),
+      Row(options: [], because: "two chunks, one of the largest size"),
+      Row(options: ["--chunk", "65000"], because: "many small chunks"),
+      Row(options: ["--hold", "7"], because: "a lease that needs heartbeats"),
     ]
+    let shape = URL(fileURLWithPath: Lethe.backbone).appendingPathComponent("config.json").path
     // Until a lease of a second stage has come, which names the artifacts of the first.
     var said = ""
     for turn in 0..<8 {
       let row = rows[min(turn, rows.count - 1)]
       let options = turn < rows.count ? row.options : []
-      let file = try artifact(run, "block-\(turn)", numberCount: row.numberCount + turn)
-      let output = try client(run, key: key, ["--upload", file] + options)
+      let output = try client(run, key: key, ["--make-up", shape] + options)
       try #require(output.status == 0, "\(row.because): \(output.text) \(output.errors)")
       #expect(output.text.contains("welcome: 3 labels") && output.text.contains("heard: lease "))
-      #expect(output.text.contains("upload: accepted") && !output.text.contains("gone"))
+      #expect(output.text.contains(" bytes: accepted") && !output.text.contains("gone"))
       said += output.text
     }
     #expect(said.contains("slice 1: ") && said.contains("artifact "), "\(said)")
@@ -73,6 +62,19 @@ struct ConformanceTests {
     #expect(!run.log.contains("worker_connection_failed"), "\(run.log)")
     let idle = try client(run, key: key, ["--wait", "0.5"])
     #expect(idle.status == 0 && idle.text.contains("no work came"), "\(idle.errors)")
+  }
+
+  @Test(
+    "is told why what it hands in is refused",
+    .enabled(if: isPresent, "NEEDS PYTHON3: ops/install-prerequisites"))
+  func refused() throws {
+    let run = try TestRun()
+    try run.startCoordinator()
+    let (_, key) = try run.makeKey("stranger", role: .worker)
+    #expect(try Lethe.run(["train", "--run", run.runFile]).status == 0)
+    let output = try client(run, key: key, ["--upload", run.runFile])
+    #expect(output.status == 1 && output.text.contains("bytes: invalid artifact"))
+    #expect(output.text.contains("because the artifact is not the block"), "\(output.text)")
   }
 
   @Test(

@@ -1,6 +1,7 @@
 import CoordinatorCore
 import Foundation
 import Hashing
+import ModelFormats
 import ServiceSupport
 import SystemIO
 import TestKit
@@ -17,8 +18,14 @@ final class WireClient {
   /// The coordinator has ended the connection.
   private(set) var hasEnded = false
 
+  /// What it trains by; comes with the welcome.
+  private var recipe: TrainingRecipe?
+  /// How many records slices hold that it has fetched.
+  private var recordCounts: [SliceReference: Int] = [:]
+
   static let numericClass = "test"
-  static let backbone = Result { try BackboneFiles(Lethe.backbone).digest }
+  static let files = Result { try BackboneFiles(Lethe.backbone) }
+  static let backbone = Result { try files.get().digest }
 
   /// - Parameter name: Also its host's: failures are counted by host.
   init(
@@ -43,7 +50,7 @@ final class WireClient {
   /// The next message; `nil` once the coordinator has ended the connection.
   func hear() -> WireMessage? { hearWithRequest()?.message }
 
-  private func hearWithRequest() -> (message: WireMessage, request: UInt64)? {
+  func hearWithRequest() -> (message: WireMessage, request: UInt64)? {
     while arrived.isEmpty {
       guard !hasEnded, let bytes = try? connection.readSome(limit: 1 << 16), !bytes.isEmpty else {
         hasEnded = true
@@ -52,7 +59,9 @@ final class WireClient {
       for action in end.receive(bytes) {
         switch action {
         case .write(let bytes): try? connection.write(bytes)
-        case .message(let message, let request): arrived.append((message, request))
+        case .message(let message, let request):
+          if case .welcome(let recipe, _) = message { self.recipe = recipe }
+          arrived.append((message, request))
         case .close: hasEnded = true
         }
       }
@@ -66,6 +75,20 @@ final class WireClient {
     try say(message, request: lastRequest)
     while let (answer, request) = hearWithRequest() {
       if request == lastRequest { return answer }
+    }
+    return nil
+  }
+
+  /// Asks and waits for the answer; what comes before it stays to be heard.
+  private func askAside(_ message: WireMessage) throws -> WireMessage? {
+    lastRequest += 1
+    let asked = lastRequest
+    try say(message, request: asked)
+    var before: [(message: WireMessage, request: UInt64)] = []
+    defer { arrived = before + arrived }
+    while let next = hearWithRequest() {
+      if next.request == asked { return next.message }
+      before.append(next)
     }
     return nil
   }
@@ -86,12 +109,53 @@ final class WireClient {
   }
 
   /// Hands in made-up bytes for a leased block and does not wait.
-  func upload(_ grant: LeaseGrant) throws {
+  ///
+  /// - Parameter change: Makes something else of what is right.
+  func upload(
+    _ grant: LeaseGrant, change: (inout [UInt8], inout TrainingWork) throws -> Void = { _, _ in }
+  ) throws {
+    var (artifact, work) = try madeUp(grant.assignment)
+    try change(&artifact, &work)
     try say(
-      .upload(
-        epoch: grant.epoch, grant.assignment.key,
-        TrainingWork(steps: 1, examples: 1, seconds: 1, gemmSeconds: 1, finalLoss: 0),
-        artifact: Self.artifact(of: grant.assignment.key)), request: grant.epoch)
+      .upload(epoch: grant.epoch, grant.assignment.key, work, artifact: artifact),
+      request: grant.epoch)
+  }
+
+  /// Bytes and figures that pass for those of a trained block, different for every key.
+  func madeUp(_ assignment: BlockAssignment) throws -> (artifact: [UInt8], work: TrainingWork) {
+    let recipe = try #require(recipe)
+    let form = try form()
+    let recordCount = try assignment.slices.reduce(0) { try $0 + self.recordCount($1) }
+    let artifact =
+      recordCount > 0
+      ? form.madeUp(layers: assignment.layers, seed: assignment.key.digest.bytes)
+      : form.handedOn(parent: try assignment.ancestors.last.flatMap(fetch))
+    return (
+      artifact,
+      TrainingWork(
+        steps: UInt64(recipe.stepCount(recordCount: recordCount)),
+        examples: UInt64(recipe.exampleCount(recordCount: recordCount)), seconds: 1,
+        gemmSeconds: 1, finalLoss: 0)
+    )
+  }
+
+  /// What blocks of its run are like.
+  func form() throws -> BlockForm {
+    BlockForm(try #require(recipe), try Self.files.get().configuration)
+  }
+
+  private func recordCount(_ slice: SliceReference) throws -> Int {
+    if slice.digest == LineageDigest.slice(recordDigests: []) { return 0 }
+    if let known = recordCounts[slice] { return known }
+    // One that has changed meanwhile: whatever is handed in comes too late.
+    guard case .slice(let records)? = try askAside(.fetchSlice(slice)) else { return 1 }
+    recordCounts[slice] = records.count
+    return records.count
+  }
+
+  private func fetch(_ artifact: Digest) throws -> [UInt8]? {
+    guard case .artifact(let bytes)? = try askAside(.fetchArtifact(artifact)) else { return nil }
+    return bytes
   }
 
   /// What the coordinator says of an upload.
@@ -103,17 +167,6 @@ final class WireClient {
       }
     }
     return nil
-  }
-
-  /// Bytes that pass for a trained block, different for every key.
-  static func artifact(of key: BlockKey) -> [UInt8] {
-    // Padded so that the numbers stand where numbers may.
-    let header = Array(#"{"t":{"dtype":"F32","shape":[8],"data_offsets":[0,32]}} "#.utf8)
-    let length = (0..<8).map { UInt8(truncatingIfNeeded: header.count >> (8 * $0)) }
-    var values = key.digest.bytes
-    // A sign and an exponent of a number near 1.
-    for index in stride(from: 3, to: values.count, by: 4) { values[index] = 0x3f }
-    return length + header + values
   }
 
   func close() { connection.shutDown() }

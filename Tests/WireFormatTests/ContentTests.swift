@@ -22,6 +22,55 @@ import WireFormat
     #expect(conversation.coordinator.bufferedByteCount == 0, because)
   }
 
+  @Test("what is larger than the run has a use for is told of at once, and let pass unkept")
+  func unwanted() throws {
+    let limits = ContentLimits(uploadByteCount: 100, checkpointByteCount: 3 << 20)
+    var conversation = try Conversation.open(limits: limits)
+    let work = TrainingWork(steps: 1, examples: 2, seconds: 1, gemmSeconds: 1, finalLoss: 1)
+    func upload(_ byteCount: Int) -> WireMessage {
+      .upload(
+        epoch: 5, BlockKey(Samples.digest), work,
+        artifact: [UInt8](repeating: 1, count: byteCount))
+    }
+    conversation.say(upload(5 << 20), request: 1)
+    let stream = conversation.toCoordinator
+    // Its announcement alone, and then piece by piece.
+    conversation.toCoordinator = Array(stream.prefix(400))
+    conversation.deliverToCoordinator()
+    #expect(conversation.tooLarge.map(\.byteCount) == [5 << 20])
+    #expect(conversation.tooLarge.map(\.message) == [upload(0)])
+    for start in stride(from: 400, to: stream.count, by: 300_000) {
+      conversation.toCoordinator = Array(stream[start..<min(start + 300_000, stream.count)])
+      conversation.deliverToCoordinator()
+      #expect(conversation.coordinator.bufferedByteCount < 3 << 19, "it is kept")
+    }
+    // The number is free again, and what is not too large is taken as ever.
+    for (message, request) in [(upload(100), 1), (upload(0), 2)] {
+      conversation.say(message, request: UInt64(request))
+    }
+    conversation.say(
+      .checkpoint(
+        epoch: 5, BlockKey(Samples.digest), step: 1, state: [UInt8](repeating: 2, count: 1 << 20)),
+      request: 3)
+    conversation.say(upload(101), request: 4)
+    conversation.run()
+    #expect(conversation.atCoordinator.map(\.request) == [1, 2, 3])
+    #expect(conversation.tooLarge.map(\.byteCount) == [5 << 20, 101])
+    #expect(conversation.coordinatorClosed.isEmpty && conversation.coordinator.isOpen)
+  }
+
+  @Test("chunks of what is let pass follow the rules of all chunks")
+  func unwantedViolation() throws {
+    var (conversation, tap, _) = try Tap.open(limits: ContentLimits(uploadByteCount: 2))
+    let frames = [
+      tap.seal(.upload, request: 1, body: Self.uploadHead + Tap.announcement([1, 2, 3])),
+      tap.seal(.chunk, request: 1, body: [1, 2, 3, 4]),
+    ]
+    conversation.toCoordinator = Array(frames.joined())
+    conversation.deliverToCoordinator()
+    #expect(conversation.tooLarge.count == 1 && conversation.coordinatorClosed.count == 1)
+  }
+
   @Test("violations end the connection and deliver nothing")
   func violations() throws {
     let head = Self.uploadHead

@@ -20,17 +20,19 @@ struct Conversation {
   var introduced: [Introduction] = []
   var atCoordinator: [(message: WireMessage, request: UInt64)] = []
   var atWorker: [(message: WireMessage, request: UInt64)] = []
+  /// Announced to the coordinator, and more than it has a use for.
+  var tooLarge: [(message: WireMessage, byteCount: Int)] = []
   var coordinatorClosed: [String] = []
   var workerClosed: [String] = []
 
   init(
     key: PeerKey = Self.key, known: [PeerKey]? = nil, nonce: UInt8 = 1,
-    roles: Set<WorkerRole> = [.train, .serve]
+    roles: Set<WorkerRole> = [.train, .serve], limits: ContentLimits = ContentLimits()
   ) {
     keys = Dictionary(uniqueKeysWithValues: (known ?? [key]).map { ($0.id, $0) })
     coordinator = CoordinatorEnd(
       nonce: [UInt8](repeating: nonce, count: 32),
-      dummySecret: [UInt8](repeating: 99, count: 32), at: now)
+      dummySecret: [UInt8](repeating: 99, count: 32), limits: limits, at: now)
     var introduction = Samples.introduction
     introduction.roles = roles
     worker = WorkerEnd(
@@ -40,9 +42,10 @@ struct Conversation {
 
   /// After welcome.
   static func open(
-    key: PeerKey = Self.key, nonce: UInt8 = 1, roles: Set<WorkerRole> = [.train, .serve]
+    key: PeerKey = Self.key, nonce: UInt8 = 1, roles: Set<WorkerRole> = [.train, .serve],
+    limits: ContentLimits = ContentLimits()
   ) throws -> Conversation {
-    var conversation = Conversation(key: key, nonce: nonce, roles: roles)
+    var conversation = Conversation(key: key, nonce: nonce, roles: roles, limits: limits)
     conversation.run()
     try #require(conversation.introduced.count == 1)
     conversation.say(Samples.welcome, request: 0)
@@ -103,6 +106,7 @@ struct Conversation {
       case .write(let bytes): toWorker += bytes
       case .introduced(let introduction, _): introduced.append(introduction)
       case .message(let message, let request): atCoordinator.append((message, request))
+      case .tooLarge(let message, _, let byteCount): tooLarge.append((message, byteCount))
       case .close(let reason): coordinatorClosed.append(reason)
       }
     }

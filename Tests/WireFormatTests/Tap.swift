@@ -46,9 +46,10 @@ struct Tap {
 
   /// An open conversation, with the worker's key and count in the attacker's hands.
   static func open(
-    key: PeerKey = Conversation.key, roles: Set<WorkerRole> = [.train, .serve]
+    key: PeerKey = Conversation.key, roles: Set<WorkerRole> = [.train, .serve],
+    limits: ContentLimits = ContentLimits()
   ) throws -> (Conversation, worker: Tap, coordinator: Tap) {
-    var conversation = Conversation(key: key, roles: roles)
+    var conversation = Conversation(key: key, roles: roles, limits: limits)
     var transcript = conversation.toCoordinator
     conversation.deliverToCoordinator()
     transcript += conversation.toWorker

@@ -46,7 +46,7 @@ final class FakeCoordinator: Sendable {
         case .write(let bytes):
           try connection.write(bytes)
           continue
-        case .close: continue
+        case .close, .tooLarge: continue
         case .introduced(let introduction, _): (message, request) = (.hello(introduction), 0)
         case .message(let said, let number): (message, request) = (said, number)
         }
