@@ -47,7 +47,7 @@ extension Coordinator {
     if let known { step.effects.append(.discardCheckpoint(key, known)) }
     checkpoints[key] = KeptCheckpoint(slot: lease.slot, checkpoint: checkpoint)
     // It got further: workers lost before say nothing about the block any more.
-    failures[key]?.losses = 0
+    failures[key]?.lossesByKey = [:]
   }
 
   mutating func dropCheckpoint(of key: BlockKey, in step: inout Step) {

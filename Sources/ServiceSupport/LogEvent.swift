@@ -12,6 +12,8 @@ package enum LogEvent: String, CaseIterable, Sendable {
   case blockCommitted = "block_committed"
   case blockFailed = "block_failed"
   case blockQuarantined = "block_quarantined"
+  case blockDisputed = "block_disputed"
+  case classPinned = "class_pinned"
   case leaseGranted = "lease_granted"
   case artifactLost = "artifact_lost"
   case artifactRefused = "artifact_refused"
@@ -37,12 +39,14 @@ package enum LogEvent: String, CaseIterable, Sendable {
   case workerTurnedAway = "worker_turned_away"
   case workerConnectionFailed = "worker_connection_failed"
   case keyRevoked = "key_revoked"
+  case headIgnored = "head_ignored"
   case noDescriptor = "no_descriptor"
   case unexpectedMessage = "unexpected_message"
   case activations
   case connectionFailed = "connection_failed"
   case disconnected
   case draining
+  case notice
   case uploadRefused = "upload_refused"
   case webhookDelivered = "webhook_delivered"
   case webhookFailed = "webhook_failed"
@@ -55,16 +59,17 @@ package enum LogEvent: String, CaseIterable, Sendable {
     case .developmentMode, .listeningBeyondLoopback, .blockFailed, .artifactLost,
       .artifactRefused, .groupNotStored, .checkpointNotStored, .discardFailed,
       .journalRepaired, .workerTurnedAway, .workerConnectionFailed, .noDescriptor,
-      .unexpectedMessage, .connectionFailed, .webhookFailed:
+      .unexpectedMessage, .connectionFailed, .webhookFailed, .headIgnored:
       .warn
-    case .blockQuarantined, .artifactNotStored, .artifactUnreadable, .sliceUnreadable,
+    case .blockQuarantined, .blockDisputed, .artifactNotStored, .artifactUnreadable,
+      .sliceUnreadable,
       .purgeFailed, .journalFailed, .uncataloguedFile, .housekeepingFailed, .httpStopped,
       .requestFailed:
       .error
     case .ready, .runCreated, .trainingRequested, .deletionAccepted, .deletionPurged,
       .deletionRepaired, .deletionCertified, .exportRemoved, .backupAgain,
       .journalTailDropped, .workerJoined, .workerLeft, .keyRevoked, .activations,
-      .disconnected, .draining, .uploadRefused:
+      .disconnected, .draining, .uploadRefused, .classPinned, .notice:
       .info
     }
   }
@@ -84,6 +89,8 @@ package enum LogEvent: String, CaseIterable, Sendable {
     case .blockCommitted: "a trained block serves from now on"
     case .blockFailed: "a worker could not train a block"
     case .blockQuarantined: "one key gave two different results; the block serves no more"
+    case .blockDisputed: "two keys gave different results; the block waits for another key"
+    case .classPinned: "the run is of this numeric class from now on"
     case .leaseGranted: "a worker may train a block"
     case .artifactLost: "a block's bytes were missing or changed; it is trained again"
     case .artifactRefused: "a worker handed in bytes that are no block"
@@ -109,12 +116,14 @@ package enum LogEvent: String, CaseIterable, Sendable {
     case .workerTurnedAway: "a worker proved its key and may not work"
     case .workerConnectionFailed: "a connection to the worker port broke the protocol"
     case .keyRevoked: "a worker's key is gone, and so is its connection"
+    case .headIgnored: "a worker showed a ledger head that this run did not give out"
     case .noDescriptor: "a connection was closed for want of a descriptor"
     case .unexpectedMessage: "a worker said what its connection should not let through"
     case .activations: "what a worker's kept activations saved"
     case .connectionFailed: "a worker could not reach its coordinator, and tries again"
     case .disconnected: "a worker's session has ended"
     case .draining: "a worker finishes what it has and takes no more"
+    case .notice: "the coordinator has something to say to who runs the worker"
     case .uploadRefused: "the coordinator did not take a block"
     case .webhookDelivered: "a receiver has acknowledged an event"
     case .webhookFailed: "a receiver did not take an event; it is tried again"
