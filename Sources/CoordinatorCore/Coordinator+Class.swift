@@ -47,6 +47,7 @@ extension Coordinator {
     queue.touchAll()
     for lease in leases.all { cancel(lease, in: &step) }
     dropStaleCheckpoints(in: &step)
+    adoptCheckpoints(in: &step)
     refreshTrainers()
   }
 
@@ -73,6 +74,7 @@ extension Coordinator {
     record(.numericClassPinned(numericClass), in: &step)
     state.refreshKeys()
     election.close()
+    adoptCheckpoints(in: &step)
     refreshTrainers()
   }
 

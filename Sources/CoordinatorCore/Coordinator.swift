@@ -43,7 +43,8 @@ package struct Coordinator: Sendable {
   /// extend: nothing is served then.
   package private(set) var isBehind = false
   private let auditShare: Double
-  private var foundCheckpoints: [BlockKey: StageCheckpoint]
+  /// What an earlier process kept, until it is known which keys are wanted.
+  var foundCheckpoints: [BlockKey: StageCheckpoint]
   package internal(set) var now = Moment(monotonic: 0, wall: 0)
   var lastLeaseNumber: UInt32 = 0
 
@@ -111,8 +112,7 @@ package struct Coordinator: Sendable {
     case .started:
       requests.openedAt = now.wall
       record(.started(term: state.term + 1, at: now.wall), in: &step)
-      adoptCheckpoints(foundCheckpoints, in: &step)
-      foundCheckpoints = [:]
+      adoptCheckpoints(in: &step)
 
     case .ticked: tick(into: &step)
 
@@ -212,6 +212,7 @@ package struct Coordinator: Sendable {
       // In front of the block, so that no crash can leave a block without its class.
       record(.numericClassPinned(tried), in: &step)
       election.close()
+      adoptCheckpoints(in: &step)
     }
     record(
       .committed(
