@@ -1,3 +1,13 @@
+/// `POST /v1/train`: what is wished for besides training.
+package struct TrainingWish: Codable, Sendable {
+  /// The numeric class that the run is to be of; heard only while no block has been trained.
+  package var numericClass: String?
+
+  package init(numericClass: String? = nil) {
+    self.numericClass = numericClass
+  }
+}
+
 /// `POST /v1/audits`: train a share of the standing blocks again and compare bits.
 package struct AuditRequest: Codable, Sendable {
   package var share: Double
@@ -12,10 +22,20 @@ package struct AuditReport: Codable, Sendable {
   package var checked: Int
   package var matched: Int
   package var waiting: Int
+  /// Of those checked, the ones that the key that had trained them repeated: no independent
+  /// confirmation.
+  package var repeated: Int?
+  /// Audits given up after too many attempts.
+  package var abandoned: Int?
   /// Share of matches; `nil` before the first.
   package var matchRate: Double?
 
-  package init(checked: Int, matched: Int, waiting: Int, matchRate: Double?) {
+  package init(
+    checked: Int, matched: Int, waiting: Int, repeated: Int? = nil, abandoned: Int? = nil,
+    matchRate: Double?
+  ) {
+    self.repeated = repeated
+    self.abandoned = abandoned
     self.checked = checked
     self.matched = matched
     self.waiting = waiting

@@ -7,20 +7,23 @@ package struct KeptCheckpoint: Equatable, Sendable {
 }
 
 extension Coordinator {
-  /// Takes over what an earlier process kept, as far as it is still of use.
-  mutating func adoptCheckpoints(
-    _ found: [BlockKey: StageCheckpoint], in step: inout Step
-  ) {
-    guard !found.isEmpty else { return }
+  /// Takes over what an earlier process kept, as far as it is still of use; what belongs to another
+  /// numeric class waits until one is pinned.
+  mutating func adoptCheckpoints(in step: inout Step) {
+    guard !foundCheckpoints.isEmpty else { return }
+    let found = foundCheckpoints
     for (slot, key) in state.expectedKeys where state.block(at: slot) == nil {
       guard let checkpoint = found[key] else { continue }
       // Of several slots with this key the least, whatever the order they come in.
       let place = min(checkpoints[key]?.slot ?? slot, slot)
       checkpoints[key] = KeptCheckpoint(slot: place, checkpoint: checkpoint)
     }
-    for (key, checkpoint) in found.sorted(by: { $0.key < $1.key }) where checkpoints[key] == nil {
+    foundCheckpoints = found.filter { checkpoints[$0.key] == nil }
+    guard state.numericClass != nil else { return }
+    for (key, checkpoint) in foundCheckpoints.sorted(by: { $0.key < $1.key }) {
       step.effects.append(.discardCheckpoint(key, checkpoint))
     }
+    foundCheckpoints = [:]
   }
 
   /// The lease that a checkpoint comes with, if that trains the block and got further than what is
@@ -47,7 +50,7 @@ extension Coordinator {
     if let known { step.effects.append(.discardCheckpoint(key, known)) }
     checkpoints[key] = KeptCheckpoint(slot: lease.slot, checkpoint: checkpoint)
     // It got further: workers lost before say nothing about the block any more.
-    failures[key]?.losses = 0
+    failures[key]?.lossesByKey = [:]
   }
 
   mutating func dropCheckpoint(of key: BlockKey, in step: inout Step) {

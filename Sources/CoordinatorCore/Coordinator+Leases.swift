@@ -10,6 +10,8 @@ extension Coordinator {
       leaseTroubles.expired += 1
       noteLoss(of: lease, reason: "the lease ran out")
     }
+    endStandingLeases(in: &step)
+    endLongTrials(in: &step)
     speculate(into: &step)
   }
 
@@ -28,12 +30,21 @@ extension Coordinator {
   /// Ends every lease whose records are no longer the retained ones; a late result finds none.
   mutating func cancelStaleLeases(into step: inout Step) {
     var shards: Set<Int> = []
+    var isWithdrawn = false
     for entry in step.entries {
       switch entry {
       case .deleted(let deletion):
         shards.formUnion(state.deletion(deletion.number).locations.map(\.shard))
       case .numericClassPinned: shards.formUnion(0..<state.plan.shardCount)
+      case .quarantined, .disputed: isWithdrawn = true
       default: break
+      }
+    }
+    if isWithdrawn {
+      // What goes on from a block that was taken out of service cannot be fetched any more, and
+      // its result would stand on bytes that are in doubt.
+      for lease in leases.all where state.assignment(for: lease.slot) == nil {
+        cancel(lease, in: &step)
       }
     }
     guard !shards.isEmpty else { return }
@@ -52,7 +63,7 @@ extension Coordinator {
     refreshQueue()
     for id in idle {
       guard !queue.isEmpty else { break }
-      guard let worker = workers[id] else { continue }
+      guard let worker = workers[id], !isResting(worker.identity) else { continue }
       if let slot = chooseSlot(for: worker), let assignment = state.assignment(for: slot) {
         grant(assignment, to: id, .training, into: &step)
         refreshQueue()
@@ -85,7 +96,7 @@ extension Coordinator {
         refused.insert(slot.shard)
         return false
       }
-      return isFit(slot, host: worker.introduction.host)
+      return isFit(slot, for: worker.identity)
     }
   }
 
@@ -97,7 +108,7 @@ extension Coordinator {
     let lease = Lease(
       slot: assignment.slot, key: assignment.key, worker: id, purpose: purpose,
       epoch: UInt64(state.term) << 32 | UInt64(lastLeaseNumber), grantedAt: now.monotonic,
-      until: now.monotonic + Self.leaseDuration)
+      until: now.monotonic + Self.leaseDuration, progressedAt: now.monotonic)
     leases.insert(lease)
     queue.touch(lease.slot.shard)
     if purpose == .training, isRationed(lease.slot) {
@@ -106,7 +117,8 @@ extension Coordinator {
     stopWaiting(id)
     setHome(lease.slot.shard, of: id)
     // A second opinion that starts from the first one's checkpoint would be none.
-    let checkpoint = purpose == .training ? checkpoints[lease.key]?.checkpoint : nil
+    let isFirst = purpose == .training && !state.isDisputed(lease.key)
+    let checkpoint = isFirst ? checkpoints[lease.key]?.checkpoint : nil
     step.effects.append(
       .grant(
         id, LeaseGrant(epoch: lease.epoch, assignment: assignment, checkpoint: checkpoint)))
@@ -124,10 +136,9 @@ extension Coordinator {
           ?? false
     }
     for lease in stragglers {
-      let host = workers[lease.worker]?.introduction.host
-      // A slow host slows all its workers down: better someone from another.
-      let helper =
-        idle.first { workers[$0]?.introduction.host != host } ?? idle.first
+      let identity = workers[lease.worker]?.identity
+      // A second opinion comes with it where it is another key's.
+      let helper = idle.first { workers[$0]?.identity != identity } ?? idle.first
       guard let helper, let assignment = state.assignment(for: lease.slot),
         pace.affordsSpeculation(stage: lease.slot.stage)
       else { return }
@@ -177,8 +188,12 @@ extension Coordinator {
   package func waitingReason(of slot: BlockSlot) -> WaitingReason? {
     if let reason = standstill(of: slot) { return reason }
     if let reason = reasonForAll { return reason }
-    if !trainersByHost.keys.contains(where: { isFit(slot, host: $0) }) {
-      let reason = state.expectedKeys[slot].flatMap { failures[$0]?.reasons.last }
+    if !trainersByKey.keys.contains(where: { isFit(slot, for: $0) }) {
+      let key = state.expectedKeys[slot]
+      if let key, state.isDisputed(key) {
+        return .otherHostNeeded("keys disagree about its bits, and another key has to decide")
+      }
+      let reason = key.flatMap { failures[$0]?.reasons.last }
       return .otherHostNeeded(reason ?? "")
     }
     return nil
@@ -186,7 +201,7 @@ extension Coordinator {
 
   /// Why nothing can be trained at all.
   var reasonForAll: WaitingReason? {
-    guard trainersByHost.isEmpty else { return nil }
+    guard trainersByKey.isEmpty else { return nil }
     return workers.isEmpty ? .noWorkers : .noMatchingNumericClass
   }
 

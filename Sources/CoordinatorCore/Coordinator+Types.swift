@@ -30,19 +30,22 @@ package enum WorkerRole: String, Codable, CaseIterable, Sendable {
   case serve
 }
 
-/// What a worker says of itself when it joins.
+/// What a worker says of itself when it joins: for display, but for what is checked.
+///
+/// Who it is, is its `PeerProof`.
 package struct Introduction: Equatable, Sendable {
   package var name: String
   package var host: String
   package var numericClass: String
   package var backbone: Digest
   package var roles: Set<WorkerRole>
-  /// The furthest ledger head it has been shown by any coordinator of this run.
-  package var head: LedgerHead?
+  /// The furthest ledger head it has been shown by any coordinator of this run; counts only with
+  /// the run's own tag.
+  package var head: AttestedHead?
 
   package init(
     name: String, host: String, numericClass: String, backbone: Digest, roles: Set<WorkerRole>,
-    head: LedgerHead? = nil
+    head: AttestedHead? = nil
   ) {
     self.name = name
     self.host = host
@@ -93,17 +96,26 @@ package enum DeletionDecision: Equatable, Sendable {
 
 package struct WorkerState: Equatable, Sendable {
   package let introduction: Introduction
-  /// Its role, and a numeric class equal to the run's.
-  package let canTrain: Bool
+  /// Its key.
+  package let identity: PeerIdentity
+  /// Its role, and a numeric class equal to the run's, or to the one that is being tried.
+  package internal(set) var canTrain = false
   /// It finishes what it has and takes no more.
   package internal(set) var isDraining = false
+  /// It has asked for work and has got none since.
+  var wantsWork = false
+  /// What it was told last about why it gets no work.
+  var told: String?
   /// Where it trained last: what it needs next is most likely in its memory.
   var home: Int?
 
-  init(introduction: Introduction, canTrain: Bool) {
+  init(introduction: Introduction, identity: PeerIdentity) {
     self.introduction = introduction
-    self.canTrain = canTrain
+    self.identity = identity
   }
+
+  /// Whether it trains, in whatever class.
+  var isTrainer: Bool { introduction.roles.contains(.train) && !isDraining }
 }
 
 package struct StageProgress: Equatable, Sendable {
@@ -167,7 +179,7 @@ package struct Failure: Equatable, Sendable {
     case retryable = 1
     /// This host cannot do it.
     case host = 2
-    /// No host can.
+    /// No host can, says this one: its key's verdict, and no one else's.
     case fatal = 3
     /// The coordinator asked for it; nobody's fault.
     case cancelled = 4
@@ -189,7 +201,7 @@ package enum WaitingReason: Equatable, Sendable {
   case noMatchingNumericClass
   case parentMissing
   case backoff
-  /// This host has failed often enough, and no other has tried.
+  /// Every key that is here has failed often enough, or is a party to a dispute about the block.
   case otherHostNeeded(String)
   case paused
   case repairPolicy
@@ -221,7 +233,9 @@ package enum Event: Sendable {
   case started
   case ticked
   case trainingRequested
-  case workerJoined(WorkerID, Introduction)
+  /// The operator says which numeric class the run is of.
+  case classRequested(String)
+  case workerJoined(WorkerID, Introduction, PeerProof)
   case workerLeft(WorkerID)
   case workRequested(WorkerID)
   /// A worker finishes what it has and takes no more.
@@ -269,6 +283,10 @@ package enum Effect: Equatable, Sendable {
   /// The answer to a heartbeat of a lease that goes on.
   case heard(WorkerID, UInt64)
   case cancel(WorkerID, UInt64)
+  /// A worker's failure that counted; for the log.
+  case noted(WorkerID, BlockKey, Failure)
+  /// A sentence for the people who run a worker.
+  case tell(WorkerID, String)
   case accepted(WorkerID, UInt64)
   case refused(WorkerID, UInt64, UploadRefusal)
   case deletionDecided(UInt64, DeletionDecision)
@@ -299,6 +317,8 @@ package enum UploadRefusal: UInt8, Sendable {
   case confirmed = 4
   /// Too much is on its way already; offer it again.
   case busy = 5
+  /// Keys disagree about the block, and these bytes do not settle it.
+  case disputed = 6
 }
 
 package enum DeletionOutcome: Equatable, Sendable {

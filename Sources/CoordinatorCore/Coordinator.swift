@@ -8,15 +8,20 @@ import Unlearning
 /// returned entries durable, and only then carries out the effects. Nothing here reads a clock, a
 /// socket or a file, so a simulator can run the very code that runs in production.
 package struct Coordinator: Sendable {
-  package private(set) var state: RunState
+  package internal(set) var state: RunState
   /// Its live records; changed by deletions alone, and in step with `state`.
   package private(set) var records: RecordIndex
-  package private(set) var workers: [WorkerID: WorkerState] = [:]
+  package internal(set) var workers: [WorkerID: WorkerState] = [:]
   package internal(set) var leases = LeaseBook()
   package internal(set) var leaseTroubles = LeaseTroubles()
   /// When training was asked for, as far as this process has seen it.
   var requests = TrainingRequests()
   package internal(set) var failures: [BlockKey: BlockFailures] = [:]
+  /// Keys whose leases have ended without results lately.
+  package internal(set) var troubles: [PeerIdentity: KeyTroubles] = [:]
+  /// Leases that ended as another's result came first; their own still has a say.
+  var supplanted: [UInt64: Lease] = [:]
+  var election = ClassElection()
   /// Stages in the middle whose bytes are kept, with the slot they belong to.
   package internal(set) var checkpoints: [BlockKey: KeptCheckpoint] = [:]
   /// What may be trained now.
@@ -25,8 +30,8 @@ package struct Coordinator: Sendable {
   var reports: [ShardReport?]
   /// Workers that asked for work and got none, ascending; all of them may train.
   var idle: [WorkerID] = []
-  /// Connections of each host that may train.
-  var trainersByHost: [String: Int] = [:]
+  /// Connections of each key that may train.
+  var trainersByKey: [PeerIdentity: Int] = [:]
   /// How long the stages took, to know a straggler by.
   package internal(set) var pace = StagePace()
   package internal(set) var allowance: RepairAllowance
@@ -34,12 +39,14 @@ package struct Coordinator: Sendable {
   /// Determinism alarms and other things an operator must see; newest last.
   package private(set) var alarms: [String] = []
   package internal(set) var audit = AuditProgress()
-  /// Set when a worker has seen a ledger that this one does not extend: nothing is served then.
+  /// Set when a worker has been shown, under this run's own tag, a ledger that this one does not
+  /// extend: nothing is served then.
   package private(set) var isBehind = false
   /// Open deletions whose repair is recorded, and whether it still holds.
   private var repairs: [UInt64: RepairStanding] = [:]
   private let auditShare: Double
-  private var foundCheckpoints: [BlockKey: StageCheckpoint]
+  /// What an earlier process kept, until it is known which keys are wanted.
+  var foundCheckpoints: [BlockKey: StageCheckpoint]
   package internal(set) var now = Moment(monotonic: 0, wall: 0)
   var lastLeaseNumber: UInt32 = 0
 
@@ -89,9 +96,11 @@ package struct Coordinator: Sendable {
     switch entry {
     case .committed(let block):
       for slot in state.plan.slots(sharing: block.slot) { queue.touchBlock(at: slot) }
+      // What was trained on other bytes than now stand goes with them.
+      if state.disputes[block.key] != nil { queue.touchBlocks(ofShard: block.slot.shard) }
     case .deleted(let deletion):
       for slice in deletion.slices { queue.touchBlocks(ofShard: slice.location.shard) }
-    case .quarantined(let key, _), .artifactLost(let key, _):
+    case .quarantined(let key, _), .artifactLost(let key, _), .disputed(let key, _, _):
       if let block = state.blocks[key] { queue.touchBlocks(ofShard: block.slot.shard) }
     case .numericClassPinned, .trainingRequested, .ingested: queue.touchAll()
     case .created, .started, .purged, .repaired, .certified, .snapshotTaken, .copied, .copyRemoved,
@@ -105,8 +114,7 @@ package struct Coordinator: Sendable {
     case .started:
       requests.openedAt = now.wall
       record(.started(term: state.term + 1, at: now.wall), in: &step)
-      adoptCheckpoints(foundCheckpoints, in: &step)
-      foundCheckpoints = [:]
+      adoptCheckpoints(in: &step)
 
     case .ticked: tick(into: &step)
 
@@ -117,13 +125,17 @@ package struct Coordinator: Sendable {
       requests.latestAt = now.wall
       record(.trainingRequested(at: now.wall), in: &step)
 
-    case .workerJoined(let id, let introduction): join(id, introduction, into: &step)
+    case .classRequested(let numericClass): pinClass(numericClass, in: &step)
+
+    case .workerJoined(let id, let introduction, let proof): join(id, introduction, proof)
 
     case .workerLeft(let id): leave(id, into: &step)
 
     case .workRequested(let id):
       // One lease at a time: a second would overwrite what the worker knows of the first.
-      if canTrain(id), leases.lease(of: id) == nil { startWaiting(id) }
+      guard leases.lease(of: id) == nil, workers[id]?.isTrainer == true else { return }
+      workers[id]?.wantsWork = true
+      if canTrain(id) { startWaiting(id) }
 
     case .draining(let id):
       workers[id]?.isDraining = true
@@ -134,7 +146,8 @@ package struct Coordinator: Sendable {
       guard leases[epoch: epoch]?.worker == id else {
         return step.effects.append(.cancel(id, epoch))
       }
-      leases.renew(epoch, until: now.monotonic + Self.leaseDuration, progress: progress)
+      leases.renew(
+        epoch, until: now.monotonic + Self.leaseDuration, progress: progress, at: now.monotonic)
       step.effects.append(.heard(id, epoch))
 
     case .uploaded(let id, let upload):
@@ -145,9 +158,10 @@ package struct Coordinator: Sendable {
       step.effects.append(.refused(id, epoch, .staleLease))
 
     case .failed(let id, let epoch, let failure):
+      if supplanted[epoch]?.worker == id { supplanted[epoch] = nil }
       guard let lease = leases[epoch: epoch], lease.worker == id else { return }
       end(lease)
-      note(failure, of: lease.key, by: id)
+      settle(failure, of: lease, in: &step)
 
     case .checkpointed(let id, let epoch, let key, let checkpoint):
       keep(checkpoint, of: key, epoch: epoch, from: id, in: &step)
@@ -177,16 +191,7 @@ package struct Coordinator: Sendable {
     guard let worker = workers[id] else { return }
     if let block = state.blocks[upload.key] {
       // A second completion is agreement or an alarm, never last-writer-wins.
-      let isSame = block.artifact == upload.artifact
-      noteAudit(of: upload, from: id, isSame: isSame)
-      if !isSame {
-        alarms.append(
-          "block \(upload.key) came out as \(block.artifact) and as \(upload.artifact)")
-        record(.quarantined(upload.key, at: now.wall), in: &step)
-      }
-      step.effects.append(.refused(id, upload.epoch, isSame ? .confirmed : .alreadyCommitted))
-      discard(upload.artifact, in: &step)
-      return
+      return compare(upload, with: block, from: worker, id, in: &step)
     }
     guard let lease = leases[epoch: upload.epoch], lease.key == upload.key, lease.worker == id,
       state.expectedKeys[lease.slot] == upload.key
@@ -197,17 +202,30 @@ package struct Coordinator: Sendable {
       return
     }
     end(lease)
-    pace.note(lease.purpose, stage: lease.slot.stage, took: now.monotonic - lease.grantedAt)
+    noteSuccess(of: worker.identity)
+    guard settleDispute(upload, by: worker.identity, id, in: &step) else { return }
+    pace.note(
+      lease.purpose, stage: lease.slot.stage, took: now.monotonic - lease.grantedAt,
+      steps: lease.progress.totalSteps)
     failures[upload.key] = nil
     dropCheckpoint(of: upload.key, in: &step)
     // Whoever else trains it comes too late: the first verified result counts.
-    for other in leases.leases(of: upload.key) { cancel(other, in: &step) }
+    for other in leases.leases(of: upload.key) {
+      cancel(other, in: &step)
+      supplanted[other.epoch] = other
+    }
+    if state.numericClass == nil, let tried = state.candidateClass {
+      // In front of the block, so that no crash can leave a block without its class.
+      record(.numericClassPinned(tried), in: &step)
+      election.close()
+      adoptCheckpoints(in: &step)
+    }
     record(
       .committed(
         CommittedBlock(
           key: upload.key, slot: lease.slot, artifact: upload.artifact,
           byteCount: upload.byteCount, worker: worker.introduction.name, work: upload.work,
-          at: now.wall)), in: &step)
+          at: now.wall, trainer: worker.identity)), in: &step)
     if Self.isChosen(upload.key, share: auditShare, seed: UInt64(state.term)) {
       audit.waiting.append(upload.key)
     }
@@ -266,8 +284,13 @@ package struct Coordinator: Sendable {
   }
 
   /// Has bytes removed that were stored before anyone could say whether a block wants them.
-  private func discard(_ artifact: Digest, in step: inout Step) {
+  func discard(_ artifact: Digest, in step: inout Step) {
     if state.artifactUses[artifact] == nil { step.effects.append(.discard(artifact)) }
+  }
+
+  /// Notes what an operator must see; the same again adds nothing.
+  mutating func raise(_ alarm: String) {
+    if !alarms.contains(alarm) { alarms.append(alarm) }
   }
 }
 
@@ -276,10 +299,12 @@ package struct Coordinator: Sendable {
 extension Coordinator {
   /// Brings leases, purge and requests in line with the state, whatever just changed it.
   private mutating func settle(into step: inout Step) {
+    electClass(into: &step)
     cancelStaleLeases(into: &step)
     settlePurge(into: &step)
     settleDeletions(into: &step)
     grantLeases(into: &step)
+    tellExcluded(in: &step)
   }
 
   /// Records what deletions have come to.
@@ -386,17 +411,16 @@ extension Coordinator {
 // MARK: - Workers
 
 extension Coordinator {
-  private mutating func join(_ id: WorkerID, _ introduction: Introduction, into step: inout Step) {
-    if introduction.roles.contains(.train), state.numericClass == nil {
-      record(.numericClassPinned(introduction.numericClass), in: &step)
-    }
-    let canTrain =
-      introduction.roles.contains(.train) && introduction.numericClass == state.numericClass
-    workers[id] = WorkerState(introduction: introduction, canTrain: canTrain)
-    if canTrain { trainersByHost[introduction.host, default: 0] += 1 }
-    if let head = introduction.head, !state.ledger.extends(head) {
+  private mutating func join(
+    _ id: WorkerID, _ introduction: Introduction, _ proof: PeerProof
+  ) {
+    var worker = WorkerState(introduction: introduction, identity: proof.identity)
+    worker.canTrain = isOfClass(worker)
+    workers[id] = worker
+    if worker.canTrain { trainersByKey[proof.identity, default: 0] += 1 }
+    if let head = proof.head, !state.ledger.extends(head) {
       isBehind = true
-      alarms.append(
+      raise(
         "worker \(introduction.name) has seen a ledger of \(head.size) entries that this one, of "
           + "\(state.ledger.leaves.count), does not extend: this run is older than its promises")
     }
@@ -408,16 +432,16 @@ extension Coordinator {
       end(lease)
       noteLoss(of: lease, reason: "the worker went away")
     }
+    supplanted = supplanted.filter { $0.value.worker != id }
     if let worker = workers.removeValue(forKey: id), worker.canTrain {
-      let host = worker.introduction.host
-      trainersByHost[host, default: 1] -= 1
-      if trainersByHost[host] == 0 { trainersByHost[host] = nil }
+      trainersByKey[worker.identity, default: 1] -= 1
+      if trainersByKey[worker.identity] == 0 { trainersByKey[worker.identity] = nil }
     }
     purge?.workersToHear.remove(id)
   }
 
   /// Puts a worker among those that wait for work.
-  private mutating func startWaiting(_ id: WorkerID) {
+  mutating func startWaiting(_ id: WorkerID) {
     let place = idle.partitioningIndex { $0 >= id }
     if place == idle.endIndex || idle[place] != id { idle.insert(id, at: place) }
   }
@@ -425,6 +449,7 @@ extension Coordinator {
   mutating func setHome(_ shard: Int, of id: WorkerID) { workers[id]?.home = shard }
 
   mutating func stopWaiting(_ id: WorkerID) {
+    workers[id]?.wantsWork = false
     let place = idle.partitioningIndex { $0 >= id }
     if place < idle.endIndex, idle[place] == id { idle.remove(at: place) }
   }

@@ -24,8 +24,10 @@ extension JournalEntry {
       writer.write(UInt8(5))
       writer.write(at)
     case .committed(let block):
-      writer.write(UInt8(6))
+      // As before keys were journalled, where none is known.
+      writer.write(UInt8(block.trainer == nil ? 6 : 24))
       writer.write(block)
+      if let trainer = block.trainer { writer.write(trainer.bytes) }
     case .deleted(let request):
       writer.write(UInt8(18))
       writer.write(request)
@@ -43,6 +45,11 @@ extension JournalEntry {
     case .quarantined(let key, let at):
       writer.write(UInt8(10))
       writer.write(key.digest)
+      writer.write(at)
+    case .disputed(let key, let opinions, let at):
+      writer.write(UInt8(25))
+      writer.write(key.digest)
+      writer.write(opinions) { $0.write($1) }
       writer.write(at)
     case .artifactLost(let key, let at):
       writer.write(UInt8(11))
@@ -113,6 +120,14 @@ extension JournalEntry {
       var request = try reader.readDeletionRequest()
       request.slices = try reader.readSummaries()
       self = .deleted(request)
+    case 24:
+      var block = try reader.readCommittedBlock()
+      block.trainer = PeerIdentity(try reader.readBytes())
+      self = .committed(block)
+    case 25:
+      self = .disputed(
+        BlockKey(try reader.readDigest()), try reader.readOpinions(),
+        at: try reader.readMilliseconds())
     // Types 2 and 7 listed every record; no build writes or reads them any more.
     default: throw .invalid(what: "type of a journal entry", atByte: 0)
     }

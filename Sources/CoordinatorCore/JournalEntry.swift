@@ -39,6 +39,8 @@ package enum JournalEntry: Equatable, Sendable {
   case certified(number: UInt64, erasure: [ErasureClaim], at: Milliseconds)
   /// One key produced two different byte strings; it is neither served nor retrained.
   case quarantined(BlockKey, at: Milliseconds)
+  /// Keys gave different bytes for a block: it serves nobody until two of them agree.
+  case disputed(BlockKey, [BlockOpinion], at: Milliseconds)
   /// A block's bytes were found missing or changed; it is retrained.
   case artifactLost(BlockKey, at: Milliseconds)
   /// The state after entry `through` stands in a snapshot with this SHA-256.
@@ -98,18 +100,22 @@ package struct CommittedBlock: Equatable, Sendable {
   package var slot: BlockSlot
   package var artifact: Digest
   package var byteCount: UInt64
+  /// What the worker called itself; for people.
   package var worker: String
   /// As it was journalled; earlier versions took any number that a worker claimed.
   var recordedWork: TrainingWork
   package var at: Milliseconds
+  /// The key of the worker that trained it; not known of a block from before keys were journalled.
+  package var trainer: PeerIdentity?
 
   /// What training it took, as far as it can be true.
   package var work: TrainingWork { recordedWork.bounded }
 
   package init(
     key: BlockKey, slot: BlockSlot, artifact: Digest, byteCount: UInt64, worker: String,
-    work: TrainingWork, at: Milliseconds
+    work: TrainingWork, at: Milliseconds, trainer: PeerIdentity? = nil
   ) {
+    self.trainer = trainer
     self.key = key
     self.slot = slot
     self.artifact = artifact

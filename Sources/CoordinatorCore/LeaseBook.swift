@@ -54,9 +54,19 @@ package struct LeaseBook: Sendable {
     if epochsByShard[lease.slot.shard]?.isEmpty == true { epochsByShard[lease.slot.shard] = nil }
   }
 
-  mutating func renew(_ epoch: UInt64, until: Milliseconds, progress: StageProgress) {
-    byEpoch[epoch]?.until = until
-    byEpoch[epoch]?.progress = progress
+  mutating func renew(
+    _ epoch: UInt64, until: Milliseconds, progress: StageProgress, at now: Milliseconds
+  ) {
+    guard var lease = byEpoch[epoch] else { return }
+    lease.until = until
+    // Only a further step of the same count is one: a number that jumps about moves no clock.
+    let isSameCount =
+      lease.progress.totalSteps == 0 || lease.progress.totalSteps == progress.totalSteps
+    if isSameCount, progress.step > lease.progress.step, progress.step <= progress.totalSteps {
+      lease.progress = progress
+      lease.progressedAt = now
+    }
+    byEpoch[epoch] = lease
   }
 }
 
@@ -64,6 +74,8 @@ package struct LeaseBook: Sendable {
 package struct LeaseTroubles: Equatable, Sendable {
   /// Leases that nobody renewed in time.
   package internal(set) var expired = 0
+  /// Leases that were renewed and got nowhere.
+  package internal(set) var stalled = 0
   /// Results that came for a lease that had ended.
   package internal(set) var staleCompletions = 0
 }
@@ -87,4 +99,6 @@ package struct Lease: Equatable, Sendable {
   package let grantedAt: Milliseconds
   package var until: Milliseconds
   package var progress = StageProgress(step: 0, totalSteps: 0)
+  /// When the last further step was told, or the lease was granted.
+  package var progressedAt: Milliseconds
 }

@@ -74,6 +74,11 @@ extension RunState {
     }
   }
 
+  /// Whether keys disagree about a block's bytes, and it takes another one to decide.
+  package func isDisputed(_ key: BlockKey) -> Bool {
+    disputes[key].map { !$0.opinions.isEmpty } ?? false
+  }
+
   /// Slots that have an expected key but no block.
   package var untrainedSlots: [BlockSlot] {
     expectedKeys.keys.filter { block(at: $0) == nil }.sorted()

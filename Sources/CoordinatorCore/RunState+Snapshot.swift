@@ -10,7 +10,7 @@ extension RunState {
   /// computed again, so that a snapshot cannot say two things.
   package var encoded: [UInt8] {
     var writer = CanonicalWriter()
-    writer.write("lethe-run-state-2")
+    writer.write("lethe-run-state-3")
     run.encode(into: &writer)
     writer.write(term)
     writer.write(numericClass) { $0.write($1) }
@@ -61,13 +61,15 @@ extension RunState {
     writer.write(slicesToPurge.sorted()) { $0.write($1) }
     writer.write(artifactsToPurge.sorted()) { $0.write($1) }
     writer.write(copies.values.sorted { $0.path < $1.path }) { $0.write($1) }
+    writeOpinions(&writer)
     return writer.bytes
   }
 
   /// Reads back what `encoded` wrote, and nothing else; keys are refreshed.
   package init(encoded bytes: [UInt8]) throws {
     var reader = CanonicalReader(bytes)
-    guard try reader.readString() == "lethe-run-state-2" else {
+    let format = try reader.readString()
+    guard ["lethe-run-state-2", "lethe-run-state-3"].contains(format) else {
       throw DecodingFailure.invalid(what: "format of a snapshot", atByte: 0)
     }
     try self.init(RunDescription(from: &reader))
@@ -86,6 +88,7 @@ extension RunState {
     {
       copies[copy.path] = copy
     }
+    if format != "lethe-run-state-2" { try readOpinions(&reader) }
     try reader.finish()
     refreshKeys()
   }
@@ -221,6 +224,43 @@ extension RunState {
       try reader.readAscending(by: \.self) { (reader) throws(DecodingFailure) in
         BlockKey(try reader.readDigest())
       })
+  }
+
+  /// Who trained what, and where keys disagree; not in snapshots of format 2.
+  private func writeOpinions(_ writer: inout CanonicalWriter) {
+    let trained = blocks.values.filter { $0.trainer != nil }.sorted { $0.key < $1.key }
+    writer.write(trained) {
+      $0.write($1.key.digest)
+      $0.write($1.trainer?.bytes ?? [])
+    }
+    writer.write(disputes.sorted { $0.key < $1.key }) {
+      $0.write($1.key.digest)
+      $0.write($1.value.standing)
+      $0.write($1.value.opinions) { $0.write($1) }
+    }
+  }
+
+  private mutating func readOpinions(_ reader: inout CanonicalReader) throws(DecodingFailure) {
+    for (key, trainer) in try reader.readAscending(
+      by: { $0.0 },
+      each: { (reader) throws(DecodingFailure) in
+        (BlockKey(try reader.readDigest()), PeerIdentity(try reader.readBytes()))
+      })
+    {
+      guard blocks[key] != nil else { throw .invalid(what: "trainer of a block", atByte: 0) }
+      blocks[key]?.trainer = trainer
+    }
+    for (key, dispute) in try reader.readAscending(
+      by: { $0.0 },
+      each: { (reader) throws(DecodingFailure) in
+        (
+          BlockKey(try reader.readDigest()),
+          BlockDispute(standing: try reader.readDigest(), opinions: try reader.readOpinions())
+        )
+      })
+    {
+      disputes[key] = dispute
+    }
   }
 
   private mutating func readPurges(_ reader: inout CanonicalReader) throws(DecodingFailure) {

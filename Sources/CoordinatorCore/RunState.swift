@@ -16,7 +16,10 @@ package struct RunState: Equatable, Sendable {
   package let recipeDigest: Digest
 
   package internal(set) var term: UInt32 = 0
+  /// Pinned by the first block that was committed, or by the operator.
   package internal(set) var numericClass: String?
+  /// The class that is tried while none is pinned; in memory alone.
+  package private(set) var candidateClass: String?
   package internal(set) var isTrainingRequested = false
 
   /// Slices by shard and slice.
@@ -45,6 +48,8 @@ package struct RunState: Equatable, Sendable {
   /// The latest loss of a slot's block for another reason than a deletion.
   package internal(set) var withdrawals: [BlockSlot: Withdrawal] = [:]
   package internal(set) var quarantinedKeys: Set<BlockKey> = []
+  /// Blocks that keys have trained to different bytes; nobody's serve until two agree.
+  package internal(set) var disputes: [BlockKey: BlockDispute] = [:]
 
   /// Slices whose file still holds deleted records.
   package internal(set) var slicesToPurge: Set<SliceLocation> = []
@@ -88,9 +93,12 @@ package struct RunState: Equatable, Sendable {
     case .started(let term, _): self.term = term
     case .numericClassPinned(let description):
       numericClass = description
+      candidateClass = nil
       staleSlices = Set(locations)
     case .trainingRequested:
       isTrainingRequested = true
+      // The operator's word: whoever has a key now is believed anew.
+      for key in disputes.keys { disputes[key]?.opinions = [] }
       repairsRequested = Set(maskedSince.keys)
     case .committed(let block): commit(block)
     case .deleted(let request): delete(request)
@@ -116,7 +124,13 @@ package struct RunState: Equatable, Sendable {
       ledger.append(.certificate(number), deletion(number).certificateEntry!)
     case .quarantined(let key, let at):
       quarantinedKeys.insert(key)
+      disputes[key] = nil
       withdraw(key, Withdrawal(cause: .quarantined, at: at))
+    case .disputed(let key, let opinions, let at):
+      guard let first = opinions.first else { break }
+      disputes[key] = BlockDispute(
+        standing: disputes[key]?.standing ?? first.artifact, opinions: opinions)
+      withdraw(key, Withdrawal(cause: .disputed, at: at))
     case .artifactLost(let key, let at): withdraw(key, Withdrawal(cause: .artifactLost, at: at))
     case .snapshotTaken: break
     case .copied(let copy): copies[copy.path] = copy
@@ -143,6 +157,21 @@ package struct RunState: Equatable, Sendable {
       standing[slot] = block.key
       maskedSince[slot] = nil
       repairsRequested.remove(slot)
+    }
+    if let dispute = disputes.removeValue(forKey: block.key), dispute.standing != block.artifact {
+      withdrawDescendants(of: block)
+    }
+  }
+
+  /// Takes out of service what was trained on top of other bytes than the block's.
+  private mutating func withdrawDescendants(of block: CommittedBlock) {
+    for slot in plan.slots(sharing: block.slot) where slot.stage < plan.sliceCount {
+      for stage in slot.stage + 1...plan.sliceCount {
+        let place = BlockSlot(shard: slot.shard, sequence: slot.sequence, stage: stage)
+        if let key = standing[place] {
+          withdraw(key, Withdrawal(cause: .disputed, at: block.at))
+        }
+      }
     }
   }
 
@@ -183,10 +212,25 @@ package struct RunState: Equatable, Sendable {
     }
   }
 
+  /// Computes keys in a class that is not pinned; nothing durable follows from it.
+  mutating func consider(_ numericClass: String) {
+    candidateClass = numericClass
+    staleSlices = Set(locations)
+  }
+
+  /// What would be left of this state after a restart.
+  package var durable: RunState {
+    guard numericClass == nil else { return self }
+    var state = self
+    state.candidateClass = nil
+    state.expectedKeys = [:]
+    return state
+  }
+
   /// Recomputes the keys of every slot that depends on a slice that changed since the last time.
   package mutating func refreshKeys() {
     defer { staleSlices = [] }
-    guard !staleSlices.isEmpty, let numericClass else { return }
+    guard !staleSlices.isEmpty, let numericClass = numericClass ?? candidateClass else { return }
     let numericClassDigest = LineageDigest.numericClass(numericClass)
     // A key covers its parent's, and parents come first.
     for slot in plan.slots(dependingOn: staleSlices.sorted()) {
@@ -224,6 +268,8 @@ package struct Withdrawal: Equatable, Sendable {
   package enum Cause: UInt8, Sendable {
     case quarantined = 1
     case artifactLost = 2
+    /// Keys disagreed about it, or about a block that it was trained on.
+    case disputed = 3
   }
 
   package let cause: Cause

@@ -39,9 +39,11 @@ extension CoordinatorService {
   ]
 
   private static let training = [
-    Route("POST", "/v1/train", .everything) { service, _ in
-      service.loop.post(.trainingRequested)
-      return HTTPResponse(service.status())
+    Route("POST", "/v1/train", .everything) { service, call in
+      // Without a body as before there was anything to say.
+      let wish: TrainingWish =
+        call.request.body.isEmpty ? TrainingWish() : try call.request.decoded()
+      return HTTPResponse(try service.train(wish))
     },
     Route("POST", "/v1/predictions", .everything, kind: .predict) { service, call in
       HTTPResponse(try service.predict(call.request.decoded()))

@@ -6,6 +6,7 @@ import ServiceSupport
 import Storage
 import SystemIO
 import Unlearning
+import WireFormat
 
 extension CoordinatorService {
   /// Recomputes every key from the records on disk and every artifact's digest from its bytes, and
@@ -63,6 +64,25 @@ extension CoordinatorService {
     return report
   }
 
+  /// Has training begin, in the class that is wished for where one is.
+  func train(_ wish: TrainingWish) throws -> RunStatus {
+    if let numericClass = wish.numericClass {
+      guard numericClass.isNumericClass else {
+        throw APIFailure(
+          400, "that is not a numeric class",
+          try: "give the line that lethe doctor shows on the workers' machine")
+      }
+      loop.post(.classRequested(numericClass))
+      guard loop.inspect({ $0.state.numericClass == numericClass }) else {
+        throw APIFailure(
+          409, "blocks have been trained, and their keys name the run's numeric class",
+          try: "make a new run for another class")
+      }
+    }
+    loop.post(.trainingRequested)
+    return status()
+  }
+
   func audit(_ request: AuditRequest) throws -> AuditReport {
     guard (0...1).contains(request.share) else {
       throw APIFailure(400, "the share is not between 0 and 1")
@@ -98,7 +118,12 @@ extension CoordinatorService {
         ))
     }
     if let withdrawal = state.withdrawals[slot] {
-      let cause = withdrawal.cause == .quarantined ? "quarantined" : "artifact lost"
+      let cause =
+        switch withdrawal.cause {
+        case .quarantined: "quarantined"
+        case .artifactLost: "artifact lost"
+        case .disputed: "disputed"
+        }
       losses.append(
         (
           withdrawal.at,
@@ -144,6 +169,7 @@ extension CoordinatorService {
 extension AuditProgress {
   var report: AuditReport {
     AuditReport(
-      checked: checked, matched: matched, waiting: waiting.count, matchRate: matchRate)
+      checked: checked, matched: matched, waiting: waiting.count, repeated: repeated,
+      abandoned: abandoned, matchRate: matchRate)
   }
 }

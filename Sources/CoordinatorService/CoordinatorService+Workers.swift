@@ -49,8 +49,15 @@ extension CoordinatorService {
       log.write(.workerTurnedAway, "\(key): \(refusal.reason)")
       return link.close(after: .turnedAway(refusal))
     }
-    link.send(.welcome(recipe, head))
-    loop.post(.workerJoined(link.id, introduction))
+    link.send(.welcome(recipe, directory.attest(head)))
+    let seen = introduction.head.flatMap { directory.isOwn($0) ? $0.head : nil }
+    if introduction.head != nil, seen == nil {
+      log.write(
+        .headIgnored, "the ledger head in its hello does not bear this run's tag",
+        [.worker: Log.Value(link.id.number)])
+    }
+    loop.post(
+      .workerJoined(link.id, introduction, PeerProof(key.id.identity, head: seen)))
     log.write(
       .workerJoined, "\(introduction.name) joined with key \(key)",
       [.worker: Log.Value(link.id.number)])
@@ -121,10 +128,6 @@ extension CoordinatorService {
   private func handle(_ message: WireMessage, request: UInt64, from link: WorkerLink) {
     guard !link.isLeaving else { return }
     if let event = message.event(from: link.id) {
-      if case .failed(_, let failure) = message, failure.kind != .cancelled {
-        log.write(
-          .blockFailed, nil, [.worker: Log.Value(link.id.number), .error: .text(failure.reason)])
-      }
       // A heartbeat may pass whatever waits: a lease must not run out while an upload is stored.
       if case .heartbeat = message { return loop.post(event) }
       return inOrder(link) { [self] in loop.post(event) }
@@ -134,7 +137,7 @@ extension CoordinatorService {
     case .fetchSlice(let reference):
       link.lane.add { [self] in sendSlice(reference, request: request, to: link) }
     case .fetchArtifact(let digest):
-      link.lane.add { [self] in link.send(artifact(digest), request: request) }
+      link.lane.add { [self] in link.send(artifact(digest, for: link), request: request) }
     case .fetchCheckpoint(let key):
       link.lane.add { [self] in link.send(checkpoint(key, for: link.id), request: request) }
     case .upload(let epoch, let key, let work, let bytes):
@@ -159,7 +162,7 @@ extension CoordinatorService {
     // Said above, or let through by no connection's end.
     case .requestWork, .heartbeat, .failed, .forgotten, .draining, .hello, .welcome, .head,
       .turnedAway, .lease, .cancel, .heard, .uploadAccepted, .uploadRefused, .slice, .artifact,
-      .unavailable, .forget, .predict:
+      .unavailable, .forget, .predict, .notice:
       log.write(.unexpectedMessage, nil, [.worker: Log.Value(link.id.number)])
       link.close()
     }
@@ -173,20 +176,15 @@ extension CoordinatorService {
   private func sendSlice(_ reference: SliceReference, request: UInt64, to link: WorkerLink) {
     // Until the records have left this process's hands they count as being read.
     directory.readers.reading {
-      link.send(slice(reference), request: request)
+      link.send(slice(reference, for: link.id), request: request)
     }
   }
 
-  private func slice(_ reference: SliceReference) -> WireMessage {
+  /// A slice's records, under a live lease that reads them and for its holder alone.
+  private func slice(_ reference: SliceReference, for id: WorkerID) -> WireMessage {
     let location = reference.location
-    let changed = WireMessage.unavailable("the slice has changed since the lease was granted")
-    let isKnown = loop.inspect { coordinator in
-      let state = coordinator.state
-      return state.slices.indices.contains(location.shard)
-        && state.slices[location.shard].indices.contains(location.slice)
-        && state.slices[location.shard][location.slice].digest == reference.digest
-    }
-    guard isKnown else { return changed }
+    let changed = WireMessage.unavailable("no lease of yours reads this slice as it is now")
+    guard loop.inspect({ $0.mayRead(reference, id) }) else { return changed }
     do {
       let records = try directory.liveRecords(location, table) {
         loop.inspect { $0.records.presence(of: location) }
@@ -207,10 +205,24 @@ extension CoordinatorService {
     }
   }
 
+  /// An artifact's bytes, for whoever trains on top of it or was asked a question about it.
+  private func artifact(_ digest: Digest, for link: WorkerLink) -> WireMessage {
+    let isAsked = link.isAsked(about: digest)
+    let isLive = loop.inspect { coordinator in
+      coordinator.state.artifactUses[digest] != nil
+        && (isAsked || coordinator.mayRead(artifact: digest, link.id))
+    }
+    return isLive
+      ? stored(digest) : .unavailable("no lease or question of yours needs this artifact")
+  }
+
   /// An artifact's bytes, if a block that can serve has them.
   func artifact(_ digest: Digest) -> WireMessage {
     let isLive = loop.inspect { $0.state.artifactUses[digest] != nil }
-    guard isLive else { return .unavailable("no block has this artifact any more") }
+    return isLive ? stored(digest) : .unavailable("no block has this artifact any more")
+  }
+
+  private func stored(_ digest: Digest) -> WireMessage {
     do {
       return .artifact(try directory.artifacts.get(digest))
     } catch {
@@ -274,6 +286,13 @@ extension CoordinatorService {
             .shard: Log.Value(slot.shard), .sequence: Log.Value(slot.sequence),
             .stage: Log.Value(slot.stage), .attempt: Log.Value(grant.epoch),
           ])
+      case .noted(let id, let key, let failure):
+        log.write(
+          .blockFailed, nil,
+          [
+            .worker: Log.Value(id.number), .block: Log.Value(key), .error: .text(failure.reason),
+          ])
+      case .tell(let id, let text): link(id)?.send(.notice(text))
       case .heard(let id, let epoch): link(id)?.send(.heard(epoch: epoch))
       case .cancel(let id, let epoch): link(id)?.send(.cancel(epoch: epoch))
       case .accepted(let id, let epoch): link(id)?.send(.uploadAccepted(epoch: epoch))

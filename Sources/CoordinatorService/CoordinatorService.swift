@@ -136,7 +136,10 @@ package final class CoordinatorService: Sendable {
         let asked = SystemClock.seconds
         let head = loop.inspect { $0.state.ledger.head }
         loop.times.withLock { $0.questions.add(seconds: SystemClock.seconds - asked) }
-        if head.size > shown { for link in currentLinks { link.send(.head(head)) } }
+        if head.size > shown {
+          let attested = directory.attest(head)
+          for link in currentLinks { link.send(.head(attested)) }
+        }
         shown = head.size
         // The loop has just answered: whoever watches may know.
         manager?.feedWatchdog()

@@ -29,11 +29,11 @@ extension JournalEntry {
     case .certified(let number, _, _):
       log.write(.deletionCertified, nil, [.deletion: Log.Value(number)])
     case .quarantined(let key, _): log.write(.blockQuarantined, nil, [.block: Log.Value(key)])
+    case .disputed(let key, _, _): log.write(.blockDisputed, nil, [.block: Log.Value(key)])
     case .artifactLost(let key, _): log.write(.artifactLost, nil, [.block: Log.Value(key)])
+    case .numericClassPinned(let numericClass): log.write(.classPinned, numericClass)
     // What nobody has to look at, and what whoever does it tells himself.
-    case .created, .ingested, .started, .numericClassPinned, .snapshotTaken, .copied, .copyRemoved,
-      .restored:
-      break
+    case .created, .ingested, .started, .snapshotTaken, .copied, .copyRemoved, .restored: break
     }
   }
 }

@@ -84,6 +84,17 @@ package final class RunDirectory: Sendable {
   /// Recognises a client's idempotency key without keeping it.
   package func requestKey(_ key: String) -> Digest { keyed("lethe-request-1", Array(key.utf8)) }
 
+  /// Puts this run's tag on a ledger head that a worker is shown, under a key that no peer has; it
+  /// follows from `tombstone.key`, so a restored run recognises what it gave out before.
+  func attest(_ head: LedgerHead) -> AttestedHead {
+    AttestedHead(head, tag: keyed("lethe-ledger-head-1", AttestedHead.message(head)))
+  }
+
+  /// Whether a head in a hello is one that this run gave out.
+  func isOwn(_ attested: AttestedHead) -> Bool {
+    HMAC.areEqual(attest(attested.head).tag.bytes, attested.tag.bytes)
+  }
+
   /// Ties the record table to this run's key: another one's tags would find nobody.
   private var tableBinding: Digest { keyed("lethe-record-table-1", []) }
 

@@ -1,4 +1,5 @@
 import CoordinatorCore
+import Hashing
 import SystemIO
 import WireFormat
 
@@ -23,6 +24,8 @@ final class WorkerLink: Sendable {
   /// Questions to the worker that wait for their answers, by request number.
   private let questions = Guarded<(last: UInt64, waiting: [UInt64: Promise<WireMessage?>])>(
     (0, [:]))
+  /// Artifacts that questions which wait are about: what the worker may fetch for them.
+  private let asked = Guarded<[UInt64: Set<Digest>]>([:])
 
   /// When the peer's last bytes came.
   private let heardAt = Guarded(SystemClock.monotonicMilliseconds)
@@ -151,7 +154,13 @@ final class WorkerLink: Sendable {
       questions.waiting[questions.last] = answer
       return questions.last
     }
-    defer { _ = questions.withLock { $0.waiting.removeValue(forKey: request) } }
+    if case .predict(let view, _, _) = message {
+      asked.withLock { $0[request] = Set(view.flatMap(\.artifacts)) }
+    }
+    defer {
+      _ = questions.withLock { $0.waiting.removeValue(forKey: request) }
+      _ = asked.withLock { $0.removeValue(forKey: request) }
+    }
     let askedAt = SystemClock.monotonicMilliseconds
     let deadline = SystemClock.seconds + timeoutSeconds
     send(message, request: request)
@@ -161,6 +170,11 @@ final class WorkerLink: Sendable {
       if let answer = answer.wait(seconds: min(secondsLeft, 0.5)) { return answer }
     }
     return nil
+  }
+
+  /// Whether a question that waits is about an artifact.
+  func isAsked(about artifact: Digest) -> Bool {
+    asked.withLock { $0.values.contains { $0.contains(artifact) } }
   }
 
   /// Gives an answer to whoever asked; nobody may be waiting any more.

@@ -136,7 +136,8 @@ package struct CapacityForecast {
           WorkerID(number),
           Introduction(
             name: "w\(number)", host: "h\(number)", numericClass: "forecast",
-            backbone: run.backbone, roles: [.train])))
+            backbone: run.backbone, roles: [.train]),
+          PeerProof(PeerIdentity((0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }))))
       handle(.workRequested(WorkerID(number)))
     }
     // The first training takes no time.
@@ -249,7 +250,9 @@ package struct CapacityForecast {
 
   private mutating func renewLeases() {
     for (worker, work) in working.sorted(by: { $0.key < $1.key }) {
-      handle(.heartbeat(worker, epoch: work.epoch, StageProgress(step: 0, totalSteps: 1)))
+      // A step a second: whoever works gets further.
+      let step = UInt32(clamping: (now - work.since) / 1_000)
+      handle(.heartbeat(worker, epoch: work.epoch, StageProgress(step: step, totalSteps: .max)))
     }
   }
 

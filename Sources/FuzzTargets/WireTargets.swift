@@ -119,7 +119,7 @@ private let wireSamples: [WireMessage] = {
     .hello(
       Introduction(
         name: "n", host: "h", numericClass: "c", backbone: digest, roles: [.train, .serve],
-        head: LedgerHead(size: 3, root: digest))),
+        head: AttestedHead(LedgerHead(size: 3, root: digest), tag: digest))),
     .requestWork, .heartbeat(epoch: 5, StageProgress(step: 1, totalSteps: 9)),
     .fetchSlice(slice), .fetchArtifact(digest),
     .upload(
@@ -128,8 +128,11 @@ private let wireSamples: [WireMessage] = {
       artifact: [1, 2, 3]),
     .failed(epoch: 5, Failure(kind: .host, reason: "r")), .forgotten(throughDeletion: 7),
     .predictions([ShardedPrediction(logits: [0.5, -1])]), .predictionFailed("no"),
-    .welcome(TrainingRecipe(labels: ["a", "b"]), LedgerHead(size: 4, root: digest)),
-    .head(LedgerHead(size: 5, root: digest)), .turnedAway(TurnedAway(.full, "why")),
+    .welcome(
+      TrainingRecipe(labels: ["a", "b"]),
+      AttestedHead(LedgerHead(size: 4, root: digest), tag: digest)),
+    .head(AttestedHead(LedgerHead(size: 5, root: digest), tag: digest)),
+    .turnedAway(TurnedAway(.full, "why")),
     .lease(
       LeaseGrant(
         epoch: 5,

@@ -12,6 +12,8 @@ package enum LogEvent: String, CaseIterable, Sendable {
   case blockCommitted = "block_committed"
   case blockFailed = "block_failed"
   case blockQuarantined = "block_quarantined"
+  case blockDisputed = "block_disputed"
+  case classPinned = "class_pinned"
   case leaseGranted = "lease_granted"
   case artifactLost = "artifact_lost"
   case artifactRefused = "artifact_refused"
@@ -41,6 +43,7 @@ package enum LogEvent: String, CaseIterable, Sendable {
   case workerConnectionFailed = "worker_connection_failed"
   case keyRevoked = "key_revoked"
   case keyTurnedOut = "key_turned_out"
+  case headIgnored = "head_ignored"
   case noDescriptor = "no_descriptor"
   case unexpectedMessage = "unexpected_message"
   case activations
@@ -48,6 +51,7 @@ package enum LogEvent: String, CaseIterable, Sendable {
   case disconnected
   case unprovenRefusal = "unproven_refusal"
   case draining
+  case notice
   case uploadRefused = "upload_refused"
   case webhookDelivered = "webhook_delivered"
   case webhookFailed = "webhook_failed"
@@ -60,17 +64,17 @@ package enum LogEvent: String, CaseIterable, Sendable {
     case .developmentMode, .listeningBeyondLoopback, .blockFailed, .artifactLost,
       .artifactRefused, .answerRefused, .groupNotStored, .checkpointNotStored, .discardFailed,
       .journalRepaired, .workerTurnedAway, .workerConnectionFailed, .noDescriptor,
-      .unexpectedMessage, .connectionFailed, .unprovenRefusal, .webhookFailed:
+      .unexpectedMessage, .connectionFailed, .unprovenRefusal, .webhookFailed, .headIgnored:
       .warn
-    case .blockQuarantined, .artifactUnfit, .artifactNotStored, .artifactUnreadable,
-      .sliceUnreadable, .keyTurnedOut, .backboneUnknown,
+    case .blockQuarantined, .blockDisputed, .artifactUnfit, .artifactNotStored,
+      .artifactUnreadable, .sliceUnreadable, .keyTurnedOut, .backboneUnknown,
       .purgeFailed, .journalFailed, .uncataloguedFile, .housekeepingFailed, .httpStopped,
       .requestFailed:
       .error
     case .ready, .runCreated, .trainingRequested, .deletionAccepted, .deletionPurged,
       .deletionRepaired, .deletionCertified, .exportRemoved, .backupAgain,
       .journalTailDropped, .workerJoined, .workerLeft, .keyRevoked, .activations,
-      .disconnected, .draining, .uploadRefused:
+      .disconnected, .draining, .uploadRefused, .classPinned, .notice:
       .info
     }
   }
@@ -90,6 +94,8 @@ package enum LogEvent: String, CaseIterable, Sendable {
     case .blockCommitted: "a trained block serves from now on"
     case .blockFailed: "a worker could not train a block"
     case .blockQuarantined: "one key gave two different results; the block serves no more"
+    case .blockDisputed: "two keys gave different results; the block waits for another key"
+    case .classPinned: "the run is of this numeric class from now on"
     case .leaseGranted: "a worker may train a block"
     case .artifactLost: "a block's bytes were missing or changed; it is trained again"
     case .artifactRefused: "a worker handed in what is not the block that it was to train"
@@ -119,6 +125,7 @@ package enum LogEvent: String, CaseIterable, Sendable {
     case .workerConnectionFailed: "a connection to the worker port broke the protocol"
     case .keyRevoked: "a worker's key is gone, and so is its connection"
     case .keyTurnedOut: "too much that came under a key was refused; it may not work any more"
+    case .headIgnored: "a worker showed a ledger head that this run did not give out"
     case .noDescriptor: "a connection was closed for want of a descriptor"
     case .unexpectedMessage: "a worker said what its connection should not let through"
     case .activations: "what a worker's kept activations saved"
@@ -126,6 +133,7 @@ package enum LogEvent: String, CaseIterable, Sendable {
     case .disconnected: "a worker's session has ended"
     case .unprovenRefusal: "someone who proved no key sent a worker away; it tries again"
     case .draining: "a worker finishes what it has and takes no more"
+    case .notice: "the coordinator has something to say to who runs the worker"
     case .uploadRefused: "the coordinator did not take a block"
     case .webhookDelivered: "a receiver has acknowledged an event"
     case .webhookFailed: "a receiver did not take an event; it is tried again"

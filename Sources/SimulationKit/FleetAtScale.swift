@@ -109,7 +109,8 @@ package struct FleetAtScale {
         id,
         Introduction(
           name: "w\(lastWorker)", host: "host\(lastWorker % 97)",
-          numericClass: Scenario.numericClass, backbone: SHA256.hash([1]), roles: [.train])))
+          numericClass: Scenario.numericClass, backbone: SHA256.hash([1]), roles: [.train]),
+        PeerProof(PeerIdentity([UInt8(lastWorker % 97)]))))
     handle(.workRequested(id))
   }
 

@@ -18,6 +18,8 @@ final class Invariants {
   /// Blocks that a lying worker has sent with other bits.
   var liesTold = 0
   private var servingMayHaveChanged = false
+  /// Failures that counted, of a connection in ten seconds.
+  private var failuresNoted: [WorkerID: (window: Milliseconds, count: Int)] = [:]
   private var failure: String?
 
   init(_ scenario: Scenario) {
@@ -53,6 +55,7 @@ final class Invariants {
       default: break
       }
     }
+    peersWereHeld(step, core)
     for case .accepted(_, let epoch) in step.effects {
       require(
         epoch >> 32 == UInt64(core.state.term), "a result of an earlier term was accepted: \(epoch)"
@@ -62,6 +65,46 @@ final class Invariants {
       standing = Set(core.state.blocks.keys)
       servingMayHaveChanged = true
     }
+  }
+
+  /// Whatever a peer says of itself or of a lease holds nobody up, and goes round in no hot loop.
+  private func peersWereHeld(_ step: Step, _ core: Coordinator) {
+    require(!core.isBehind, "a head that this run did not give out put it behind")
+    let isPinned = step.entries.contains {
+      if case .numericClassPinned = $0 { true } else { false }
+    }
+    let hasBlock = step.entries.contains { if case .committed = $0 { true } else { false } }
+    require(!isPinned || hasBlock, "a numeric class was pinned without a block")
+    for (key, failures) in core.failures where failures.isPoisoned {
+      let keys = Set(failures.attemptsByKey.keys).union(failures.lossesByKey.keys)
+      require(keys.count > 1, "one key alone poisoned \(key)")
+    }
+    for lease in core.leases.all {
+      // Five minutes, half an hour or more where less is known, and the ticks in between.
+      let limit = StagePace.leastStartPatience + 2_000 * Milliseconds(scenario.records.count)
+      require(
+        core.now.monotonic - lease.progressedAt <= limit + 60_000
+          || core.now.monotonic > lease.until,
+        "a lease of \(lease.slot) stands still for ever")
+    }
+    for case .noted(let id, _, _) in step.effects {
+      let window = core.now.monotonic / 10_000
+      let count = failuresNoted[id].map { $0.window == window ? $0.count + 1 : 1 } ?? 1
+      failuresNoted[id] = (window, count)
+      require(count <= 20, "a worker failed \(count) leases within ten seconds")
+    }
+  }
+
+  /// A slice has left the coordinator: its reader's lease must be of a stage that reads it.
+  func read(_ reference: SliceReference, _ slot: BlockSlot?) {
+    guard let slot else { return fail("a slice was read without a lease") }
+    let order = scenario.plan.sequences[slot.sequence].order
+    let read =
+      scenario.run.stageData == .cumulative
+      ? Array(order.prefix(slot.stage)) : [order[slot.stage - 1]]
+    require(
+      slot.shard == reference.location.shard && read.contains(reference.location.slice),
+      "\(reference.location) was read under the lease of \(slot)")
   }
 
   private func committed(_ block: CommittedBlock) {
@@ -167,7 +210,10 @@ final class Invariants {
       let reason = core.waitingReason(of: slot)
       if reason != .training { waiting[reason?.word ?? "queued", default: 0] += 1 }
     }
-    require(waiting == core.waitingCounts(reports), "reports give other reasons for waiting")
+    // Without a class, and without a worker to try one, there are no keys to wait for.
+    require(
+      waiting == core.waitingCounts(reports) || state.expectedKeys.isEmpty,
+      "reports give other reasons for waiting")
   }
 
   func acknowledged(_ tag: RecordTag) {

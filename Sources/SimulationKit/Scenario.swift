@@ -21,6 +21,16 @@ package struct Scenario: Sendable {
       case protocolLiar
       /// Sends well-formed blocks with wrong bits.
       case bitLiar
+      /// Shows a ledger head that nobody gave out.
+      case headLiar
+      /// Is of another class each time it connects.
+      case classLiar
+      /// Fails every lease at once, for all, under ever other names.
+      case failer
+      /// Renews its leases for ever after the first step.
+      case idler
+      /// Asks for slices that no lease of its own reads.
+      case peeker
     }
   }
 
@@ -31,6 +41,8 @@ package struct Scenario: Sendable {
   let tags: [RecordID: RecordTag]
   let workers: [Worker]
   let auditShare: Double
+  /// Whether an operator has pinned the class, as older runs had it pinned by whoever came first.
+  let isClassPinned: Bool
   let calmAfter: Milliseconds
   let deadline: Milliseconds
   static let numericClass = "simulated class"
@@ -57,15 +69,21 @@ package struct Scenario: Sendable {
     }
     tags = Dictionary(uniqueKeysWithValues: records.map { ($0.record.id, $0.tag) })
     // Lies of one kind at a time, so that each has its invariant.
-    let lies: Worker.Character = pick([.honest, .honest, .honest, .protocolLiar, .bitLiar])
+    let lies: Worker.Character = pick([
+      .honest, .honest, .honest, .protocolLiar, .bitLiar, .headLiar, .classLiar, .failer, .idler,
+      .peeker,
+    ])
     auditShare = lies == .bitLiar ? 1 : pick([0, 0, 0.5])
+    let isClassPinned = pick([true, false])
+    self.isClassPinned = isClassPinned
     let count = Int.random(in: 2...5, using: &random)
     workers = (0..<count).map { index in
       Worker(
         name: "w\(index)", host: "host\(index % 3)",
         // The first two can do everything, so that the run can always end.
         roles: index < 2 ? [.train, .serve] : pick([[.train, .serve], [.train], [.serve]]),
-        numericClass: index > 2 && Int.random(in: 0..<4, using: &random) == 0
+        // Only where none of them could be the first to have a block, and decide otherwise.
+        numericClass: index > 2 && Int.random(in: 0..<4, using: &random) == 0 && isClassPinned
           ? "another class" : Scenario.numericClass,
         stepTime: index == 1
           ? pick([200, 200, 5_000]) : Milliseconds.random(in: 50...600, using: &random),

@@ -52,10 +52,10 @@ final class SimulatedCoordinator {
       IngestedSlice(location: location, records: records.map(\.ingested))
     }
     disk.table = TableMemory(ingested, of: scenario.plan, binding: scenario.run.backbone)
-    let entries: [JournalEntry] = [
+    var entries: [JournalEntry] = [
       .created(scenario.run), .ingested(ingested.map(\.summary)),
-      .numericClassPinned(Scenario.numericClass),
     ]
+    if scenario.isClassPinned { entries.append(.numericClassPinned(Scenario.numericClass)) }
     let bytes = disk.encode(entries.map(\.encoded), epoch: 0)
     for copy in 0...1 {
       disk.write(bytes, to: copy)
@@ -184,6 +184,10 @@ final class SimulatedCoordinator {
     for effect in effects {
       switch effect {
       case .grant(let id, let grant): send(.lease(grant), to: id)
+      case .noted: world.count("failure noted")
+      case .tell(let id, let text):
+        world.count("worker told")
+        send(.notice(text), to: id)
       case .heard(let id, let epoch): send(.heard(epoch: epoch), to: id)
       case .cancel(let id, let epoch): send(.cancel(epoch: epoch), to: id)
       case .accepted(let id, let epoch): send(.uploadAccepted(epoch: epoch), to: id)
@@ -239,7 +243,7 @@ final class SimulatedCoordinator {
       switch action {
       case .write(let bytes):
         world.network.send(bytes, over: connection, toCoordinator: false)
-      case .introduced(let introduction, _): introduce(introduction, connection)
+      case .introduced(let introduction, let key): introduce(introduction, key, connection)
       case .message(let message, let request):
         try world.invariants.delivered(message, toCoordinator: true, over: connection)
         if let id = connection.id { handle(message, request, from: id) }
@@ -253,13 +257,24 @@ final class SimulatedCoordinator {
     }
   }
 
-  private func introduce(_ introduction: Introduction, _ connection: SimulatedNetwork.Connection) {
+  private func introduce(
+    _ introduction: Introduction, _ key: PeerKey, _ connection: SimulatedNetwork.Connection
+  ) {
     lastWorkerNumber += 1
     let id = WorkerID(lastWorkerNumber)
     connection.id = id
     connections[id] = connection
-    send(.welcome(scenario.run.recipe, durableHead), to: id)
-    post(.workerJoined(id, introduction))
+    send(.welcome(scenario.run.recipe, Self.attest(durableHead)), to: id)
+    let seen = introduction.head.flatMap { Self.attest($0.head) == $0 ? $0.head : nil }
+    if introduction.head != nil, seen == nil { world.count("head ignored") }
+    post(.workerJoined(id, introduction, PeerProof(key.id.identity, head: seen)))
+  }
+
+  /// The tag that only this coordinator can put on a head.
+  private static func attest(_ head: LedgerHead) -> AttestedHead {
+    AttestedHead(
+      head,
+      tag: HMAC.authenticate(key: Array("tombstone".utf8), AttestedHead.message(head)))
   }
 
   private func closeIfLate(_ connection: SimulatedNetwork.Connection) {
@@ -288,7 +303,7 @@ final class SimulatedCoordinator {
   private func showHead() {
     guard durableHead.size > shownSize else { return }
     shownSize = durableHead.size
-    for id in connections.keys.sorted() { send(.head(durableHead), to: id) }
+    for id in connections.keys.sorted() { send(.head(Self.attest(durableHead)), to: id) }
   }
 
   /// What answers now, as the service finds it: from reports that are kept.
@@ -324,9 +339,17 @@ final class SimulatedCoordinator {
   private func handle(_ message: WireMessage, _ request: UInt64, from id: WorkerID) {
     if let event = message.event(from: id) { return post(event) }
     switch message {
-    case .fetchSlice(let reference): send(slice(reference), to: id, request: request)
+    case .fetchSlice(let reference):
+      let answer = slice(reference, for: id)
+      if case .slice = answer {
+        world.invariants.read(reference, core.leases.lease(of: id)?.slot)
+      }
+      send(answer, to: id, request: request)
     case .fetchArtifact(let digest):
-      let bytes = core.state.artifactUses[digest] == nil ? nil : disk.artifacts[digest]
+      let isLive =
+        core.state.artifactUses[digest] != nil
+        && (core.mayRead(artifact: digest, id) || world.people.isAsked(id, about: digest))
+      let bytes = isLive ? disk.artifacts[digest] : nil
       send(bytes.map { .artifact($0) } ?? .unavailable("gone"), to: id, request: request)
     case .fetchCheckpoint(let key):
       let bytes = core.checkpoints[key].flatMap { disk.checkpoint($0.checkpoint, of: key) }
@@ -352,11 +375,9 @@ final class SimulatedCoordinator {
     }
   }
 
-  private func slice(_ reference: SliceReference) -> WireMessage {
+  private func slice(_ reference: SliceReference, for id: WorkerID) -> WireMessage {
     let location = reference.location
-    guard location.shard < scenario.plan.shardCount, location.slice < scenario.plan.sliceCount,
-      core.state.slices[location.shard][location.slice].digest == reference.digest
-    else { return .unavailable("the slice has changed") }
+    guard core.mayRead(reference, id) else { return .unavailable("not under a lease") }
     let live = (disk.slices[location] ?? []).filter { core.records[$0.tag] != nil }
     return .slice(live.map(\.encoded))
   }

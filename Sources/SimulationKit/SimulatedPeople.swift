@@ -125,6 +125,13 @@ final class SimulatedPeople {
     world.invariants.predicted(predictions, from: question.view)
   }
 
+  /// Whether a question to a worker waits that is about an artifact.
+  func isAsked(_ id: WorkerID, about artifact: Digest) -> Bool {
+    questions.values.contains { question in
+      question.worker == id && question.view.contains { $0.artifacts.contains(artifact) }
+    }
+  }
+
   func workerLeft(_ id: WorkerID) {
     questions = questions.filter { $0.value.worker != id }
   }

@@ -18,7 +18,11 @@ final class SimulatedWorker {
   private var training: Training?
   private var answering: AnswerTask?
   /// Outlives sessions, as it does in the real process.
-  private var head: LedgerHead?
+  private var head: AttestedHead?
+  /// Slices that a peeker would like to see.
+  private var peeked: [SliceLocation] = []
+  /// This session's class is an invented one: a block of it would be the first, and pin it.
+  private var hasLiedAboutClass = false
   /// Counts processes and sessions; what an earlier one had planned does not happen.
   private var life = 0
   private var isRunning = false
@@ -60,15 +64,19 @@ final class SimulatedWorker {
     }
   }
 
+  /// From now on it tells the truth, from a new session on.
+  func repent() { if hasLiedAboutClass { crash() } }
+
   private func connect() {
     guard isRunning, connection == nil else { return }
     world.network.connect(self)
   }
 
   func connected(_ connection: SimulatedNetwork.Connection) {
-    let introduction = Introduction(
+    var introduction = Introduction(
       name: character.name, host: character.host, numericClass: character.numericClass,
       backbone: world.scenario.run.backbone, roles: character.roles, head: head)
+    lie(about: &introduction)
     var end = WorkerEnd(key: key, introduction: introduction, nonce: world.bytes(32))
     let opening = end.begin()
     connection.workerEnd = end
@@ -81,7 +89,11 @@ final class SimulatedWorker {
     let life = life
     world.after(1_000) { [unowned self] in
       guard life == self.life else { return }
-      whenAwake { [unowned self] in if life == self.life { handle(.ticked) } }
+      whenAwake { [unowned self] in
+        guard life == self.life else { return }
+        handle(.ticked)
+        if connection?.workerEnd?.isOpen == true { peek() }
+      }
       tick()
     }
   }
@@ -191,7 +203,7 @@ final class SimulatedWorker {
 
   private func perform(_ effect: WorkerMachine.Effect) {
     switch effect {
-    case .begin, .forget: break
+    case .begin, .forget, .log: break
     case .send(let message, let request): send(message, request)
     case .train(let task): begin(task)
     case .stop(let epoch): if training?.task.epoch == epoch { training?.isStopped = true }
@@ -212,7 +224,7 @@ final class SimulatedWorker {
 
   private func send(_ message: WireMessage, _ request: UInt64 = 0) {
     if case .upload(let epoch, let key, let work, let artifact) = message,
-      character.character != .honest
+      [.protocolLiar, .bitLiar].contains(character.character)
     {
       for lie in lies(epoch, key, work, artifact) { transmit(lie, request) }
     } else {
@@ -263,6 +275,52 @@ final class SimulatedWorker {
     }
   }
 
+  private var isLying: Bool { character.character != .honest && !world.isCalm }
+
+  /// What a peer may say of itself: none of it may hold up the others.
+  private func lie(about introduction: inout Introduction) {
+    hasLiedAboutClass = false
+    guard isLying else { return }
+    switch character.character {
+    case .headLiar:
+      world.count("lie")
+      introduction.head = AttestedHead(
+        LedgerHead(size: UInt64(world.chance(0...1_000)), root: Digest(world.bytes(32))!),
+        tag: Digest(world.bytes(32))!)
+    case .classLiar:
+      world.count("lie")
+      introduction.numericClass = "class \(world.chance(0...9))"
+      hasLiedAboutClass = true
+    case .failer, .idler:
+      introduction.name = "name \(world.chance(0...99))"
+      introduction.host = "host \(world.chance(0...99))"
+    case .peeker:
+      for location in world.scenario.records.prefix(3).map(\.location) {
+        peeked.append(location)
+      }
+    case .honest, .protocolLiar, .bitLiar: break
+    }
+  }
+
+  /// Says of everything, under ever other names, that nobody can train it.
+  private func failAtOnce(_ task: TrainingTask) {
+    world.count("lie")
+    let kind: Failure.Kind = [.fatal, .host, .retryable, .cancelled].randomElement(
+      using: &world.random)!
+    training = nil
+    handle(.trainingFailed(epoch: task.epoch, Failure(kind: kind, reason: "nobody can")))
+  }
+
+  /// Asks for slices that no lease of its own reads.
+  private func peek() {
+    guard isLying, character.character == .peeker, connection != nil, machine != nil else { return }
+    for location in peeked.prefix(3) {
+      world.count("lie")
+      let digest = world.coordinator.core.state.slices[location.shard][location.slice].digest
+      transmit(.fetchSlice(SliceReference(location: location, digest: digest)), 1 << 62)
+    }
+  }
+
   // MARK: - Training
 
   private func begin(_ task: TrainingTask) {
@@ -272,6 +330,7 @@ final class SimulatedWorker {
       world.count(chain.restore(checkpoint) ? "resumed" : "checkpoint refused")
     }
     training = Training(task: task, chain: chain)
+    if isLying, character.character == .failer { return failAtOnce(task) }
     step(life)
   }
 
@@ -288,6 +347,12 @@ final class SimulatedWorker {
   private func advance(_ life: Int) {
     guard var training else { return }
     let epoch = training.task.epoch
+    let standsStill = isLying && character.character == .idler || hasLiedAboutClass
+    if standsStill, training.chain.step > 0, !training.isStopped {
+      // It lives, renews its lease, and gets nowhere.
+      world.count("stands still")
+      return step(life)
+    }
     if training.isStopped {
       self.training = nil
       return handle(

@@ -94,6 +94,7 @@ package final class Simulation {
     for worker in workers { worker.start(after: chance(0...5_000)) }
     people.start()
     scheduleFaults()
+    after(scenario.calmAfter) { [unowned self] in for worker in workers { worker.repent() } }
     while let next = agenda.removeFirst() {
       now = next.at
       try next.body()

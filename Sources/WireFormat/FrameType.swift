@@ -29,6 +29,7 @@ package enum FrameType: UInt8, CaseIterable, Sendable {
   case predict = 74
   case head = 75
   case heard = 76
+  case notice = 77
 
   /// The worker's first frame: versions, key and nonce.
   case opening = 124
@@ -55,7 +56,7 @@ package enum FrameType: UInt8, CaseIterable, Sendable {
     case .hello, .requestWork, .heartbeat, .fetchSlice, .fetchArtifact, .upload, .failed,
       .forgotten, .predictions, .predictionFailed, .checkpoint, .fetchCheckpoint, .draining,
       .turnedAway, .lease, .cancel, .uploadAccepted, .uploadRefused, .slice, .artifact,
-      .unavailable, .forget, .predict, .head, .heard:
+      .unavailable, .forget, .predict, .head, .heard, .notice:
       WireLimits.controlByteCount
     }
   }
@@ -70,8 +71,8 @@ package enum FrameType: UInt8, CaseIterable, Sendable {
     case .predict, .predictions: ContentShape(headByteCount: 0, byteCountLimit: 16 << 20)
     case .hello, .requestWork, .heartbeat, .fetchSlice, .fetchArtifact, .failed, .forgotten,
       .predictionFailed, .fetchCheckpoint, .draining, .welcome, .turnedAway, .lease, .cancel,
-      .uploadAccepted, .uploadRefused, .unavailable, .head, .heard, .opening, .challenge, .proof,
-      .chunk:
+      .uploadAccepted, .uploadRefused, .unavailable, .head, .heard, .notice, .opening, .challenge,
+      .proof, .chunk:
       nil
     }
   }
@@ -86,7 +87,8 @@ package enum FrameType: UInt8, CaseIterable, Sendable {
     case .requestWork, .fetchSlice, .upload, .failed, .checkpoint, .fetchCheckpoint:
       role == .worker
     case .welcome, .turnedAway, .lease, .cancel, .uploadAccepted, .uploadRefused, .slice,
-      .artifact, .unavailable, .forget, .predict, .head, .heard, .opening, .challenge, .proof:
+      .artifact, .unavailable, .forget, .predict, .head, .heard, .notice, .opening, .challenge,
+      .proof:
       false
     }
   }
@@ -116,17 +118,42 @@ package enum WireLimits {
   package static let announcementByteCount = 40
   /// Contents that may be under way on one connection in one direction.
   package static let unfinishedContentCount = 4
-  package static let nameByteCount = 256
-  package static let numericClassByteCount = 4096
-  package static let reasonByteCount = 4096
+  package static let nameByteCount = 64
+  package static let numericClassByteCount = 1024
+  package static let reasonByteCount = 512
 }
 
 extension String {
+  /// The text for people to see: what could move a cursor, forge a line or turn the direction of
+  /// writing is replaced by U+FFFD.
+  var printable: String {
+    guard unicodeScalars.contains(where: \.isUnprintable) else { return self }
+    var text = String.UnicodeScalarView()
+    for scalar in unicodeScalars { text.append(scalar.isUnprintable ? "\u{FFFD}" : scalar) }
+    return String(text)
+  }
+
+  /// Whether this can name a numeric class: not empty, and nothing but printable characters.
+  package var isNumericClass: Bool {
+    !isEmpty && utf8.count <= WireLimits.numericClassByteCount
+      && !unicodeScalars.contains(where: \.isUnprintable)
+  }
+
   /// The text, cut behind the last whole scalar that fits.
   func clipped(toByteCount limit: Int) -> String {
     guard utf8.count > limit else { return self }
     var end = utf8.index(startIndex, offsetBy: limit)
     while end.samePosition(in: unicodeScalars) == nil { end = utf8.index(before: end) }
     return String(unicodeScalars[..<end])
+  }
+}
+
+extension Unicode.Scalar {
+  /// Controls, line and paragraph separators, and what changes the direction of writing.
+  fileprivate var isUnprintable: Bool {
+    switch value {
+    case 0..<0x20, 0x7f..<0xa0, 0x200e...0x200f, 0x2028...0x202e, 0x2066...0x2069: true
+    default: false
+    }
   }
 }

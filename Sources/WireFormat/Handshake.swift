@@ -8,7 +8,7 @@ import Hashing
 /// so that a tag sent back proves nothing.
 package enum Handshake {
   /// What this build speaks, and all of it.
-  package static let version: UInt16 = 1
+  package static let version: UInt16 = 2
   package static let nonceByteCount = 32
   package static let magic = Array("lethewir".utf8)
 

@@ -1,4 +1,5 @@
 import ByteCoding
+import CoordinatorCore
 import Hashing
 
 /// Sixteen bytes that name a key; they are no secret.
@@ -33,6 +34,11 @@ package struct KeyID: Hashable, Comparable, Sendable {
   package static func < (left: KeyID, right: KeyID) -> Bool {
     (left.high, left.low) < (right.high, right.low)
   }
+}
+
+extension KeyID {
+  /// Its holder, as the coordinator's core knows peers.
+  package var identity: PeerIdentity { PeerIdentity(bytes) }
 }
 
 extension KeyID: CustomStringConvertible {

@@ -6,14 +6,17 @@ import Unlearning
 extension WireMessage {
   /// The message's type, what its control frame says and the content that follows in chunks.
   ///
-  /// Texts over their limits are cut: a reason that is too long is no reason to lose the message.
+  /// Texts over their limits are cut, and what people cannot see in them is replaced: a reason that
+  /// is too long is no reason to lose the message.
   package var parts: (type: FrameType, head: [UInt8], content: [UInt8]) {
     var writer = CanonicalWriter()
     var content: [UInt8] = []
     switch self {
     case .hello(let introduction):
-      writer.write(introduction.name.clipped(toByteCount: WireLimits.nameByteCount))
-      writer.write(introduction.host.clipped(toByteCount: WireLimits.nameByteCount))
+      writer.write(
+        introduction.name.printable.clipped(toByteCount: WireLimits.nameByteCount))
+      writer.write(
+        introduction.host.printable.clipped(toByteCount: WireLimits.nameByteCount))
       writer.write(
         introduction.numericClass.clipped(toByteCount: WireLimits.numericClassByteCount))
       writer.write(introduction.backbone)
@@ -57,6 +60,8 @@ extension WireMessage {
     case .fetchCheckpoint(let key):
       writer.write(key.digest)
     case .draining: break
+    case .notice(let text):
+      writer.write(reason: text)
     case .turnedAway(let refusal):
       writer.write(refusal.cause.rawValue)
       writer.write(reason: refusal.reason)
@@ -128,7 +133,7 @@ extension WireMessage {
       }
       self = .failed(
         epoch: epoch,
-        Failure(kind: kind, reason: try reader.readString(limit: WireLimits.reasonByteCount)))
+        Failure(kind: kind, reason: try reader.readReason()))
     case .forgotten: self = .forgotten(throughDeletion: try reader.readInteger())
     case .predictions:
       self = .predictions(
@@ -139,7 +144,7 @@ extension WireMessage {
             })
         })
     case .predictionFailed:
-      self = .predictionFailed(try reader.readString(limit: WireLimits.reasonByteCount))
+      self = .predictionFailed(try reader.readReason())
     case .welcome:
       self = .welcome(
         try TrainingRecipe(encoded: try reader.readBytes()), try reader.readHead())
@@ -153,8 +158,7 @@ extension WireMessage {
       guard let cause = TurnedAway.Cause(rawValue: try reader.readInteger()) else {
         throw .invalid(what: "cause", atByte: 0)
       }
-      self = .turnedAway(
-        TurnedAway(cause, try reader.readString(limit: WireLimits.reasonByteCount)))
+      self = .turnedAway(TurnedAway(cause, try reader.readReason()))
     case .lease:
       self = .lease(
         LeaseGrant(
@@ -177,7 +181,8 @@ extension WireMessage {
           try reader.readBytes()
         })
     case .artifact: self = .artifact(rest.readRest(content))
-    case .unavailable: self = .unavailable(try reader.readString(limit: WireLimits.reasonByteCount))
+    case .unavailable: self = .unavailable(try reader.readReason())
+    case .notice: self = .notice(try reader.readReason())
     case .forget:
       self = .forget(
         throughDeletion: try reader.readInteger(), artifacts: try rest.readDigests())
@@ -218,12 +223,13 @@ extension [UInt8] {
 
 extension CanonicalWriter {
   fileprivate mutating func write(reason: String) {
-    write(reason.clipped(toByteCount: WireLimits.reasonByteCount))
+    write(reason.printable.clipped(toByteCount: WireLimits.reasonByteCount))
   }
 
-  fileprivate mutating func write(_ head: LedgerHead) {
-    write(head.size)
-    write(head.root)
+  fileprivate mutating func write(_ attested: AttestedHead) {
+    write(attested.head.size)
+    write(attested.head.root)
+    write(attested.tag)
   }
 
   fileprivate mutating func write(_ slice: SliceReference) {
@@ -278,9 +284,11 @@ extension CanonicalReader {
   }
 
   fileprivate mutating func readIntroduction() throws(DecodingFailure) -> Introduction {
-    let name = try readString(limit: WireLimits.nameByteCount)
-    let host = try readString(limit: WireLimits.nameByteCount)
+    let name = try readString(limit: WireLimits.nameByteCount).printable
+    let host = try readString(limit: WireLimits.nameByteCount).printable
     let numericClass = try readString(limit: WireLimits.numericClassByteCount)
+    // Compared, not shown alone: one that could be two things to the eye is refused.
+    guard numericClass.isNumericClass else { throw .invalid(what: "numeric class", atByte: 0) }
     let backbone = try readDigest()
     var roles: Set<WorkerRole> = []
     if try readBool() { roles.insert(.train) }
@@ -291,7 +299,13 @@ extension CanonicalReader {
       head: head)
   }
 
-  fileprivate mutating func readHead() throws(DecodingFailure) -> LedgerHead {
-    LedgerHead(size: try readInteger(), root: try readDigest())
+  fileprivate mutating func readHead() throws(DecodingFailure) -> AttestedHead {
+    AttestedHead(
+      LedgerHead(size: try readInteger(), root: try readDigest()), tag: try readDigest())
+  }
+
+  /// A text for people, whatever its writer let through.
+  fileprivate mutating func readReason() throws(DecodingFailure) -> String {
+    try readString(limit: WireLimits.reasonByteCount).printable
   }
 }

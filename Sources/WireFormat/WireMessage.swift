@@ -27,13 +27,15 @@ package enum WireMessage: Equatable, Sendable {
   case predictionFailed(String)
 
   // Coordinator to worker.
-  case welcome(TrainingRecipe, LedgerHead)
+  case welcome(TrainingRecipe, AttestedHead)
   /// The ledger has grown; a worker remembers it against a coordinator that forgets.
-  case head(LedgerHead)
+  case head(AttestedHead)
   case turnedAway(TurnedAway)
   case lease(LeaseGrant)
   /// The answer to a heartbeat: go on.
   case heard(epoch: UInt64)
+  /// A sentence for the people who run the worker; nothing follows from it.
+  case notice(String)
   case cancel(epoch: UInt64)
   case uploadAccepted(epoch: UInt64)
   case uploadRefused(epoch: UInt64, UploadRefusal)
@@ -72,6 +74,7 @@ package enum WireMessage: Equatable, Sendable {
     case .predict: .predict
     case .head: .head
     case .heard: .heard
+    case .notice: .notice
     }
   }
 }
@@ -88,7 +91,7 @@ extension WireMessage {
     case .draining: .draining(id)
     case .hello, .fetchSlice, .fetchArtifact, .fetchCheckpoint, .upload, .checkpoint, .predictions,
       .predictionFailed, .welcome, .head, .turnedAway, .lease, .cancel, .heard, .uploadAccepted,
-      .uploadRefused, .slice, .artifact, .unavailable, .forget, .predict:
+      .uploadRefused, .slice, .artifact, .unavailable, .forget, .predict, .notice:
       nil
     }
   }

@@ -222,7 +222,7 @@ extension WorkerMachine {
       offer.refusalCount += 1
       offer.nextAt = now + pause + pause * Milliseconds(jitter) / 510
       self.lease?.phase = .uploading(offer)
-    case nil, .staleLease, .alreadyCommitted, .invalidArtifact, .confirmed:
+    case nil, .staleLease, .alreadyCommitted, .invalidArtifact, .confirmed, .disputed:
       finishLease(saying: nil)
     }
   }

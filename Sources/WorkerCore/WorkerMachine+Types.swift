@@ -40,8 +40,10 @@ extension WorkerMachine {
     /// Drop every cached activation, and whatever was made from these artifacts, before the next
     /// effect; work that has begun puts nothing in any more.
     case forget(artifacts: [Digest])
+    /// For the people who run this worker.
+    case log(String)
     /// To be named in the next session's hello.
-    case remember(LedgerHead)
+    case remember(AttestedHead)
     /// Write what was sent, then leave; all work must have ended before the next session.
     case end(EndReason)
   }

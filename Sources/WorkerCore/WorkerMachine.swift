@@ -104,6 +104,7 @@ package struct WorkerMachine: Sendable {
     case .predict(let view, let inputs, let aggregation):
       take(Question(request: request, view: view, inputs: inputs, aggregation: aggregation))
     case .head(let head): effects.append(.remember(head))
+    case .notice(let text): effects.append(.log(text))
     // Whatever is heard shows that the coordinator lives; this says nothing else.
     case .heard: break
     case .turnedAway(let refusal): end(.turnedAway(refusal))

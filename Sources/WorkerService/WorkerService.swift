@@ -42,7 +42,7 @@ package final class WorkerService: Sendable {
   private let model: LoadedModel
   private let introduction: Introduction
   /// The furthest ledger head any coordinator has shown; it outlives sessions.
-  private let seenHead = Guarded<LedgerHead?>(nil)
+  private let seenHead = Guarded<AttestedHead?>(nil)
   private let current = Guarded(Current())
   private let ending = Promise<Result<Void, any Error>>()
   private let log: Log
@@ -120,7 +120,7 @@ package final class WorkerService: Sendable {
       settings: settings.session, cacheByteLimit: settings.cacheByteLimit,
       manager: settings.manager, log: log
     ) { [seenHead] head in
-      seenHead.withLock { seen in if head.size >= seen?.size ?? 0 { seen = head } }
+      seenHead.withLock { seen in if head.head.size >= seen?.head.size ?? 0 { seen = head } }
     }
     let mayBegin = current.withLock { current in
       if !current.isDraining { current.session = session }

@@ -48,7 +48,7 @@ final class WorkerSession: Sendable {
   private let manager: ServiceManager?
   private let log: Log
   /// Told every ledger head the coordinator shows.
-  private let noteHead: @Sendable (LedgerHead) -> Void
+  private let noteHead: @Sendable (AttestedHead) -> Void
   private let state: Guarded<State>
   private let memory: RecordMemory
   private let tasks = Mailbox<(task: TrainingTask, use: RecordMemory.Use)>(limit: 4)
@@ -68,7 +68,7 @@ final class WorkerSession: Sendable {
   init(
     _ connection: TCPConnection, key: PeerKey, introduction: Introduction, model: LoadedModel,
     settings: WorkerMachine.Settings, cacheByteLimit: Int, manager: ServiceManager?, log: Log,
-    noteHead: @escaping @Sendable (LedgerHead) -> Void
+    noteHead: @escaping @Sendable (AttestedHead) -> Void
   ) {
     self.connection = connection
     memory = RecordMemory(segmentByteLimit: cacheByteLimit)
@@ -152,6 +152,7 @@ final class WorkerSession: Sendable {
     case .answer(let task): questions.put((task, memory.begin()))
     case .forget(let artifacts): memory.forget(artifacts: artifacts)
     case .remember(let head): noteHead(head)
+    case .log(let text): log.write(.notice, text)
     case .end(let reason): finish(.ended(reason), &state)
     }
   }

@@ -9,6 +9,10 @@ let trainCommand = Command(
   name: "train", summary: "start training, or repair everything masked by now",
   discussion: "Returns at once; with --watch it follows until every block stands.",
   options: CoordinatorClient.options + [
+    CommandOption(
+      "class", .text, placeholder: "CLASS",
+      help: "Pin the run to this numeric class, as lethe doctor and status show it; only while no "
+        + "block has been trained."),
     CommandOption("watch", .flag, help: "Follow with a progress bar until nothing is missing."),
     CommandOption(
       "timeout", .number(0...1e9), placeholder: "SECONDS", default: "86400",
@@ -16,7 +20,8 @@ let trainCommand = Command(
   ], exitCodes: CoordinatorClient.exitCodes
 ) { arguments, console in
   let client = try CoordinatorClient(arguments)
-  var status: RunStatus = try client.post("/v1/train")
+  var status: RunStatus = try client.post(
+    "/v1/train", arguments.string(ifGiven: "class").map { TrainingWish(numericClass: $0) })
   if arguments.flag("watch") {
     status = try watch(client, console, timeoutSeconds: arguments.number("timeout"))
   }
@@ -122,6 +127,13 @@ func statusText(_ status: RunStatus) -> String {
     let rate = audit.matchRate.map { Humanized.fixed(100 * $0, digits: 1) + " %" } ?? "none yet"
     lines.append(
       "audit: \(audit.checked) blocks retrained, same bits: \(rate), \(audit.waiting) waiting")
+    if let repeated = audit.repeated, repeated > 0 {
+      lines.append(
+        "audit: \(repeated) of them repeated by the same key, which confirms nothing independently")
+    }
+    if let abandoned = audit.abandoned, abandoned > 0 {
+      lines.append("audit: \(abandoned) given up after too many attempts; see the alarms")
+    }
   }
   for alarm in status.alarms { lines.append("ALARM: \(alarm)") }
   return lines.joined(separator: "\n")

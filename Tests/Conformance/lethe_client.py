@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A worker's side of Lethe wire, version 1, written from Protocols/wire.md alone.
+"""A worker's side of Lethe wire, version 2, written from Protocols/wire.md alone.
 
 As a module: `Connection` speaks to a coordinator, `Session` is the same without a socket. As a
 command it joins a coordinator, asks for work, fetches what the lease names, uploads a made-up block
@@ -20,7 +20,7 @@ import struct
 import sys
 import time
 
-VERSION = 1
+VERSION = 2
 MAGIC = b"lethewir"
 HEADER = 17
 TAG = 32
@@ -44,7 +44,7 @@ NAMES = {
     11: "checkpoint", 12: "fetchCheckpoint", 13: "draining",
     64: "welcome", 65: "turnedAway", 66: "lease", 67: "cancel", 68: "uploadAccepted",
     69: "uploadRefused", 70: "slice", 71: "artifact", 72: "unavailable", 73: "forget",
-    74: "predict", 75: "head", 76: "heard",
+    74: "predict", 75: "head", 76: "heard", 77: "notice",
 }
 TYPES = {name: number for number, name in NAMES.items()}
 # Type: bytes of the head before the announcement, the largest content.
@@ -57,6 +57,7 @@ CAUSES = {
 }
 REFUSALS = {
     1: "stale lease", 2: "committed already", 3: "invalid artifact", 4: "confirmed", 5: "busy",
+    6: "disputed",
 }
 RETRYABLE, HOST, FATAL, CANCELLED = 1, 2, 3, 4
 
@@ -189,11 +190,11 @@ class Reader:
 
 
 def read_head(reader):
-    return {"size": reader.u64(), "root": reader.digest()}
+    return {"size": reader.u64(), "root": reader.digest(), "tag": reader.digest()}
 
 
 def write_head(head):
-    return u64(head["size"]) + head["root"]
+    return u64(head["size"]) + head["root"] + head["tag"]
 
 
 def read_slice_reference(reader):
@@ -273,7 +274,7 @@ def read_message(kind, head, content):
     if kind == 64:
         fields = {"recipe": read_recipe(reader.byte_string()), "head": read_head(reader)}
     elif kind == 65:
-        fields = {"cause": reader.u8(), "reason": reader.text(4096)}
+        fields = {"cause": reader.u8(), "reason": reader.text(512)}
         if fields["cause"] not in CAUSES:
             raise ProtocolError("there is no cause %d" % fields["cause"])
     elif kind == 66:
@@ -290,8 +291,8 @@ def read_message(kind, head, content):
         fields = {"records": rest.sequence(rest.byte_string)}
     elif kind == 71:
         fields = {"bytes": rest.raw(len(content))}
-    elif kind == 72:
-        fields = {"reason": reader.text(4096)}
+    elif kind in (72, 77):
+        fields = {"reason": reader.text(512)}
     elif kind == 73:
         fields = {"throughDeletion": reader.u64(), "artifacts": rest.sequence(rest.digest)}
     elif kind == 74:
@@ -479,7 +480,7 @@ class Session:
         self.received += 1
         if count != self.received:
             raise ProtocolError("frame %d came where %d was due" % (count, self.received))
-        allowed = (64, 65) if self.state == "welcome" else tuple(range(65, 77)) + (CHUNK_TYPE,)
+        allowed = (64, 65) if self.state == "welcome" else tuple(range(65, 78)) + (CHUNK_TYPE,)
         if kind not in allowed:
             raise ProtocolError("type %d is not expected here" % kind)
         message = self.assemble(kind, request, body)
@@ -673,7 +674,7 @@ class Connection:
             # Nobody will ask for these any more.
             self.messages = [
                 message for message in self.messages
-                if message["type"] not in ("heard", "head", "forget", "predict")]
+                if message["type"] not in ("heard", "head", "forget", "predict", "notice")]
             if time.monotonic() >= end:
                 return None
             self.read(min(1.0, end - time.monotonic()))
@@ -838,7 +839,7 @@ def self_test(path):
     key = Key(values["key-id"], "worker", "w", values["secret"])
     hello = {
         "name": "n", "host": "h", "numericClass": "c", "backbone": digest, "trains": True,
-        "serves": True, "head": {"size": 3, "root": digest}}
+        "serves": True, "head": {"size": 3, "root": digest, "tag": digest}}
     work = {"steps": 1, "examples": 2, "seconds": 0.5, "gemmSeconds": 0.25, "finalLoss": 1.0,
             "slicesKept": 3, "slicesComputed": 4}
     says = [
@@ -866,7 +867,7 @@ def self_test(path):
         check(message["type"], session.send(message, request), expected)
 
     heard = []
-    names = [NAMES[kind] for kind in (64,) + tuple(range(66, 77))]
+    names = [NAMES[kind] for kind in (64,) + tuple(range(66, 78))]
     stream = b"".join(frames[name][1] for name in names)
     for position in range(len(stream)):
         heard += session.receive(stream[position:position + 1])[1]
@@ -875,7 +876,8 @@ def self_test(path):
         check("a request number", message["request"], frames[message["type"]][0])
     fields = {message["type"]: message for message in heard}
     check("labels", fields["welcome"]["recipe"]["labels"], ["a", "b"])
-    check("the head", fields["head"]["head"], {"size": 5, "root": digest})
+    check("the head", fields["head"]["head"],
+          {"size": 5, "root": digest, "tag": digest})
     check("the checkpoint", fields["lease"]["checkpoint"], {"step": 8, "digest": digest})
     check("records", fields["slice"]["records"], [b"\x01", b""])
     check("artifacts", fields["forget"]["artifacts"], [digest])

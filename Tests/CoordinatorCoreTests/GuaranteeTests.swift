@@ -6,11 +6,10 @@ import Unlearning
 
 /// One test for each check that nothing else would miss; `ops/mutants` removes them one by one.
 @Suite("Coordinator guarantees") struct GuaranteeTests {
-  static func introduction(_ head: LedgerHead?) -> Introduction {
-    Introduction(
-      name: "w", host: "h", numericClass: "c", backbone: SHA256.hash([9]),
-      roles: [.train, .serve], head: head)
-  }
+  static let introduction = Introduction(
+    name: "w", host: "h", numericClass: "c", backbone: SHA256.hash([9]), roles: [.train, .serve])
+
+  static func proof(_ head: LedgerHead?) -> PeerProof { PeerProof(Bench.identity("h"), head: head) }
 
   static func trained(_ policy: RepairPolicy = .manual) throws -> Bench {
     var bench = try Bench(policy)
@@ -216,7 +215,7 @@ import Unlearning
     bench.handle(.deletionRequested(token: 1, Bench.wish([Bench.tag(0, 0, 0)])))
     let head = bench.coordinator.state.ledger.head
     var honest = bench
-    honest.handle(.workerJoined(WorkerID(5), Self.introduction(head)))
+    honest.handle(.workerJoined(WorkerID(5), Self.introduction, Self.proof(head)))
     #expect(!honest.coordinator.isBehind && honest.coordinator.alarms.isEmpty)
     honest.handle(.trainingRequested)
     honest.handle(.workRequested(WorkerID(5)))
@@ -225,7 +224,12 @@ import Unlearning
     let forked = LedgerHead(size: head.size, root: SHA256.hash([1]))
     for other in [newer, forked] {
       var bench = bench
-      bench.handle(.workerJoined(WorkerID(5), Self.introduction(other)))
+      // Without the run's own tag a head is not even looked at.
+      var invented = Self.introduction
+      invented.head = AttestedHead(other, tag: SHA256.hash([7]))
+      bench.handle(.workerJoined(WorkerID(4), invented, Self.proof(nil)))
+      #expect(!bench.coordinator.isBehind && bench.coordinator.alarms.isEmpty)
+      bench.handle(.workerJoined(WorkerID(5), Self.introduction, Self.proof(other)))
       #expect(bench.coordinator.isBehind && bench.coordinator.alarms.count == 1)
       bench.handle(.trainingRequested)
       for id in bench.coordinator.workers.keys.sorted() { bench.handle(.workRequested(id)) }

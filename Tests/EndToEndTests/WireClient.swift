@@ -27,18 +27,19 @@ final class WireClient {
   static let files = Result { try BackboneFiles(Lethe.backbone) }
   static let backbone = Result { try files.get().digest }
 
-  /// - Parameter name: Also its host's: failures are counted by host.
+  /// - Parameter name: Also its host's; neither counts for anything but display.
   init(
     _ run: TestRun, _ key: PeerKey, name: String = "client",
-    roles: Set<WorkerRole> = [.train, .serve]
+    roles: Set<WorkerRole> = [.train, .serve], numericClass: String = WireClient.numericClass,
+    head: AttestedHead? = nil
   ) throws {
     connection = try run.connect()
     connection.setTimeout(seconds: Int(Pace.patience(quiet: 2)))
     end = WorkerEnd(
       key: key,
       introduction: Introduction(
-        name: name, host: name, numericClass: Self.numericClass, backbone: try Self.backbone.get(),
-        roles: roles),
+        name: name, host: name, numericClass: numericClass, backbone: try Self.backbone.get(),
+        roles: roles, head: head),
       nonce: SystemRandom.bytes(count: Handshake.nonceByteCount))
     try connection.write(end.begin())
   }

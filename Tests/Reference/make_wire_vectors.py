@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes Protocols/vectors/wire.txt: one conversation in Lethe wire, version 1, byte for byte.
+"""Writes Protocols/vectors/wire.txt: one conversation in Lethe wire, version 2, byte for byte.
 
     python3 make_wire_vectors.py [OUTPUT]
 
@@ -103,7 +103,7 @@ def unsealed(kind, body):
 # name, type, request, head, content
 WORKER = [
     ("hello", 1, 0,
-     text("n") + text("h") + text("c") + DIGEST + u8(1) + u8(1) + optional(u64(3) + DIGEST), None),
+     text("n") + text("h") + text("c") + DIGEST + u8(1) + u8(1) + optional(u64(3) + DIGEST + DIGEST), None),
     ("requestWork", 2, 0, b"", None),
     ("heartbeat", 3, 0, u64(5) + u32(1) + u32(9), None),
     ("fetchSlice", 4, 17, REFERENCE, None),
@@ -120,7 +120,7 @@ WORKER = [
     ("draining", 13, 0, b"", None),
 ]
 COORDINATOR = [
-    ("welcome", 64, 0, byte_string(RECIPE) + u64(4) + DIGEST, None),
+    ("welcome", 64, 0, byte_string(RECIPE) + u64(4) + DIGEST + DIGEST, None),
     ("lease", 66, 0,
      u64(5) + u32(1) + u32(2) + u32(3) + DIGEST + u32(2) + u32(4) + u64(6) + sequence([DIGEST])
      + sequence([REFERENCE]) + optional(u32(8) + DIGEST), None),
@@ -135,20 +135,21 @@ COORDINATOR = [
      sequence([u32(0) + u32(1) + sequence([DIGEST])])
      + sequence([text("t") + optional(text("p")), text("u") + optional(None)])
      + text("vote")),
-    ("head", 75, 0, u64(5) + DIGEST, None),
+    ("head", 75, 0, u64(5) + DIGEST + DIGEST, None),
     ("heard", 76, 0, u64(5), None),
+    ("notice", 77, 0, text("n"), None),
 ]
 
 
 def lines():
-    yield "# A conversation in Lethe wire, version 1, from Protocols/wire.md."
+    yield "# A conversation in Lethe wire, version 2, from Protocols/wire.md."
     yield "# Tests/Reference/make_wire_vectors.py made this file; Swift tests read and write it."
     yield "# name HEX for short values; frame NAME TYPE REQUEST, then the bytes of all its frames."
     yield "# The worker's frames come first, then the coordinator's, each numbered in this order."
     authentication = hkdf(SECRET, b"", "lethe-wire-1 authentication")
     opening = unsealed(
-        124, b"lethewir" + struct.pack("<HH", 1, 1) + KEY_ID + WORKER_NONCE)
-    body = struct.pack("<H", 1) + COORDINATOR_NONCE
+        124, b"lethewir" + struct.pack("<HH", 2, 2) + KEY_ID + WORKER_NONCE)
+    body = struct.pack("<H", 2) + COORDINATOR_NONCE
     said = opening + unsealed(125, body + bytes(32))[:-32]
     challenge = said[len(opening):] + mac(authentication, b"coordinator" + sha256(said))
     said = opening + challenge + unsealed(126, bytes(32))[:-32]

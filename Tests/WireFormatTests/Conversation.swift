@@ -27,7 +27,8 @@ struct Conversation {
 
   init(
     key: PeerKey = Self.key, known: [PeerKey]? = nil, nonce: UInt8 = 1,
-    roles: Set<WorkerRole> = [.train, .serve], limits: ContentLimits = ContentLimits()
+    roles: Set<WorkerRole> = [.train, .serve], limits: ContentLimits = ContentLimits(),
+    numericClass: String = Samples.introduction.numericClass
   ) {
     keys = Dictionary(uniqueKeysWithValues: (known ?? [key]).map { ($0.id, $0) })
     coordinator = CoordinatorEnd(
@@ -35,6 +36,7 @@ struct Conversation {
       dummySecret: [UInt8](repeating: 99, count: 32), limits: limits, at: now)
     var introduction = Samples.introduction
     introduction.roles = roles
+    introduction.numericClass = numericClass
     worker = WorkerEnd(
       key: key, introduction: introduction, nonce: [UInt8](repeating: nonce &+ 100, count: 32))
     toCoordinator = worker.begin()

@@ -203,16 +203,16 @@ import WireFormat
     }
   }
 
-  @Test("a range without version 1 is answered with this end's range")
+  @Test("a range without version 2 is answered with this end's range")
   func noCommonVersion() throws {
-    for (lowest, highest) in [(2, 2), (2, 65535), (0, 0)] as [(UInt16, UInt16)] {
+    for (lowest, highest) in [(1, 1), (3, 3), (3, 65535), (0, 0)] as [(UInt16, UInt16)] {
       var conversation = Conversation()
       conversation.toCoordinator.replaceSubrange(
         29..<33, with: [lowest, highest].flatMap { [UInt8($0 & 255), UInt8($0 >> 8)] })
       conversation.run()
       #expect(conversation.coordinatorClosed.count == 1)
       let reason = try #require(conversation.workerClosed.first)
-      #expect(reason.contains("versions 1 to 1"))
+      #expect(reason.contains("versions 2 to 2"))
       #expect(conversation.atWorker.isEmpty, "nobody has proved that the coordinator said so")
     }
     var wide = Conversation()

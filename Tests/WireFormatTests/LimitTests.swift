@@ -70,7 +70,8 @@ import WireFormat
     conversation.run()
     let labels = (0..<20_000).map { "label \($0)" }
     let welcome = WireMessage.welcome(
-      TrainingRecipe(labels: labels), LedgerHead(size: 1, root: Samples.digest))
+      TrainingRecipe(labels: labels),
+      AttestedHead(LedgerHead(size: 1, root: Samples.digest), tag: Samples.digest))
     conversation.say(welcome, request: 0)
     conversation.run()
     #expect(conversation.atWorker.map(\.message) == [welcome])

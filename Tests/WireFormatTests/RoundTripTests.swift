@@ -87,6 +87,6 @@ import WireFormat
     conversation.run()
     #expect(
       conversation.atCoordinator.map(\.message)
-        == [.predictionFailed("x" + String(repeating: "é", count: 2047))])
+        == [.predictionFailed("x" + String(repeating: "é", count: 255))])
   }
 }

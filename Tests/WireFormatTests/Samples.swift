@@ -22,7 +22,8 @@ enum Samples {
     .failed(epoch: 5, Failure(kind: .host, reason: "r")), .forgotten(throughDeletion: 7),
     .predictions([ShardedPrediction(logits: [0.5, -1])]), .predictionFailed("no"),
     welcome,
-    .head(LedgerHead(size: 5, root: digest)), .turnedAway(TurnedAway(.full, "why")),
+    .head(AttestedHead(LedgerHead(size: 5, root: digest), tag: digest)),
+    .turnedAway(TurnedAway(.full, "why")),
     .lease(
       LeaseGrant(
         epoch: 5,
@@ -31,7 +32,7 @@ enum Samples {
           slices: [reference]),
         checkpoint: StageCheckpoint(step: 8, digest: digest))),
     .checkpoint(epoch: 5, BlockKey(digest), step: 8, state: [6]),
-    .fetchCheckpoint(BlockKey(digest)), .draining, .heard(epoch: 5),
+    .fetchCheckpoint(BlockKey(digest)), .draining, .heard(epoch: 5), .notice("n"),
     .cancel(epoch: 5), .uploadAccepted(epoch: 5), .uploadRefused(epoch: 5, .staleLease),
     .slice([[1], []]), .artifact([4, 5]), .unavailable("gone"),
     .forget(throughDeletion: 7, artifacts: [digest]),
@@ -47,11 +48,11 @@ enum Samples {
   static let fromCoordinator = messages.filter { $0.type.isFromCoordinator && $0.type != .welcome }
   static let introduction = Introduction(
     name: "n", host: "h", numericClass: "c", backbone: digest, roles: [.train, .serve],
-    head: LedgerHead(size: 3, root: digest))
+    head: AttestedHead(LedgerHead(size: 3, root: digest), tag: digest))
   static let welcome = WireMessage.welcome(
     TrainingRecipe(
       labels: ["a", "b"], targets: [.query, .value], rank: 4, alpha: 8, rankStabilized: false,
       epochs: 3, batchSize: 16, learningRate: 0.001, headLearningRate: 0.002, schedule: .linear,
       warmup: 0.1, weightDecay: 0.01, maximumGradientNorm: 1, maximumTokens: 64),
-    LedgerHead(size: 4, root: digest))
+    AttestedHead(LedgerHead(size: 4, root: digest), tag: digest))
 }

@@ -23,7 +23,8 @@ struct Conversation {
   static let work = TrainingWork(
     steps: 4, examples: 8, seconds: 1, gemmSeconds: 0.5, finalLoss: 0.25)
   static let recipe = TrainingRecipe(labels: ["a", "b"])
-  static let head = LedgerHead(size: 4, root: SHA256.hash([4]))
+  static let head = AttestedHead(
+    LedgerHead(size: 4, root: SHA256.hash([4])), tag: SHA256.hash([5]))
 
   init(
     roles: Set<WorkerRole> = [.train, .serve],

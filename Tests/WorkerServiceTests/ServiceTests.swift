@@ -13,7 +13,8 @@ import WorkerService
   static let key = PeerKey(
     id: KeyID([UInt8](1...16))!, role: .worker, name: "w", secret: [UInt8](repeating: 5, count: 32)
   )!
-  static let head = LedgerHead(size: 0, root: SHA256.hash([]))
+  static let head = AttestedHead(
+    LedgerHead(size: 0, root: SHA256.hash([])), tag: SHA256.hash([1]))
 
   static func service(
     _ coordinator: FakeCoordinator, change: (inout WorkerMachine.Settings) -> Void = { _ in }
@@ -202,7 +203,7 @@ import WorkerService
     "comes back after silence, or a frame without an end, with the ledger's head it has seen",
     arguments: [false, true])
   func silence(trickles: Bool) throws {
-    let head = LedgerHead(size: 5, root: SHA256.hash([5]))
+    let head = AttestedHead(LedgerHead(size: 5, root: SHA256.hash([5])), tag: SHA256.hash([2]))
     let coordinator = try FakeCoordinator(keys: [Self.key], trickles: trickles) { message, _ in
       guard case .hello = message else { return [] }
       return [(.welcome(Stage.recipe(epochs: 1), head), 0)]
