@@ -99,6 +99,8 @@ package struct RunStatus: Codable, Sendable {
   package var journalSyncs: Int
   package var audit: AuditReport
   package var alarms: [String]
+  /// What the purge under way waits for, and exports that are still to be removed; empty without.
+  package var purgeWaitsFor: [DeletionList.Wait] = []
 
   package init(
     run: String, layout: String, repair: Repair, journalSequence: UInt64, records: Int,

@@ -68,6 +68,11 @@ extension JournalEntry {
       writer.write(UInt8(16))
       writer.write(lostEntries)
       writer.write(at)
+    case .workersCutOff(let throughDeletion, let count, let at):
+      writer.write(UInt8(32))
+      writer.write(throughDeletion)
+      writer.write(count)
+      writer.write(at)
     }
     return writer.bytes
   }
@@ -113,6 +118,10 @@ extension JournalEntry {
       var request = try reader.readDeletionRequest()
       request.slices = try reader.readSummaries()
       self = .deleted(request)
+    case 32:
+      self = .workersCutOff(
+        throughDeletion: try reader.readInteger(), count: try reader.readInteger(),
+        at: try reader.readMilliseconds())
     // Types 2 and 7 listed every record; no build writes or reads them any more.
     default: throw .invalid(what: "type of a journal entry", atByte: 0)
     }

@@ -10,7 +10,9 @@ extension RunState {
   /// computed again, so that a snapshot cannot say two things.
   package var encoded: [UInt8] {
     var writer = CanonicalWriter()
-    writer.write("lethe-run-state-2")
+    // An earlier build reads it too, unless there is something that it would not know.
+    let cutOff = deletions.filter { $0.workersCutOff > 0 }
+    writer.write(cutOff.isEmpty ? Self.format : Self.formatWithCutOffs)
     run.encode(into: &writer)
     writer.write(term)
     writer.write(numericClass) { $0.write($1) }
@@ -61,13 +63,24 @@ extension RunState {
     writer.write(slicesToPurge.sorted()) { $0.write($1) }
     writer.write(artifactsToPurge.sorted()) { $0.write($1) }
     writer.write(copies.values.sorted { $0.path < $1.path }) { $0.write($1) }
+    if !cutOff.isEmpty {
+      writer.write(cutOff) { writer, deletion in
+        writer.write(deletion.number)
+        writer.write(deletion.workersCutOff)
+      }
+    }
     return writer.bytes
   }
+
+  private static let format = "lethe-run-state-2"
+  /// The same, with the workers that purges had to do without.
+  private static let formatWithCutOffs = "lethe-run-state-3"
 
   /// Reads back what `encoded` wrote, and nothing else; keys are refreshed.
   package init(encoded bytes: [UInt8]) throws {
     var reader = CanonicalReader(bytes)
-    guard try reader.readString() == "lethe-run-state-2" else {
+    let format = try reader.readString()
+    guard [Self.format, Self.formatWithCutOffs].contains(format) else {
       throw DecodingFailure.invalid(what: "format of a snapshot", atByte: 0)
     }
     try self.init(RunDescription(from: &reader))
@@ -86,6 +99,7 @@ extension RunState {
     {
       copies[copy.path] = copy
     }
+    if format == Self.formatWithCutOffs { try readCutOffs(&reader) }
     try reader.finish()
     refreshKeys()
   }
@@ -221,6 +235,21 @@ extension RunState {
       try reader.readAscending(by: \.self) { (reader) throws(DecodingFailure) in
         BlockKey(try reader.readDigest())
       })
+  }
+
+  private mutating func readCutOffs(_ reader: inout CanonicalReader) throws(DecodingFailure) {
+    let counts = try reader.readAscending(
+      by: { $0.0 },
+      each: { (reader) throws(DecodingFailure) in
+        (try reader.readInteger(UInt64.self), try reader.readInteger(UInt32.self))
+      })
+    guard !counts.isEmpty else { throw .invalid(what: "workers cut off", atByte: 0) }
+    for (number, count) in counts {
+      guard number >= 1, number <= UInt64(deletions.count), count > 0 else {
+        throw .invalid(what: "workers cut off", atByte: 0)
+      }
+      deletions[Int(number) - 1].workersCutOff = count
+    }
   }
 
   private mutating func readPurges(_ reader: inout CanonicalReader) throws(DecodingFailure) {

@@ -254,22 +254,31 @@ extension CoordinatorService {
   func deletionList(last count: Int = .max) -> DeletionList {
     let now = SystemClock.wallMilliseconds
     return DeletionList(
-      deletions: loop.inspect { $0.state.deletions.suffix(count) }.map {
-        Self.describe($0, at: now)
+      deletions: loop.inspect { coordinator in
+        coordinator.state.deletions.suffix(count).map {
+          Self.describe($0, coordinator, at: now)
+        }
       })
   }
 
   /// `GET /v1/deletions/{deletion}`
   func deletion(_ text: String) throws -> DeletionList.Item {
-    let deletions = loop.inspect { $0.state.deletions }
-    guard let found = deletions.first(where: { "\($0.number)" == text }) else {
+    let now = SystemClock.wallMilliseconds
+    let found = loop.inspect { coordinator in
+      coordinator.state.deletions.first { "\($0.number)" == text }.map {
+        Self.describe($0, coordinator, at: now)
+      }
+    }
+    guard let found else {
       throw APIFailure(
         404, "there is no deletion \(text.prefix(32))", try: "lethe deletions lists them")
     }
-    return Self.describe(found, at: SystemClock.wallMilliseconds)
+    return found
   }
 
-  private static func describe(_ deletion: Deletion, at now: Milliseconds) -> DeletionList.Item {
+  private static func describe(
+    _ deletion: Deletion, _ coordinator: Coordinator, at now: Milliseconds
+  ) -> DeletionList.Item {
     DeletionList.Item(
       deletion: deletion.number, records: deletion.tags.count, state: deletion.state.rawValue,
       blocksMasked: deletion.masked.count, maskedAt: Timestamp.text(deletion.acceptedAt),
@@ -277,7 +286,9 @@ extension CoordinatorService {
       repairedAt: deletion.repairedAt.map(Timestamp.text),
       certifiedAt: deletion.certifiedAt.map(Timestamp.text),
       due: Timestamp.text(deletion.due),
-      isOverdue: deletion.certifiedAt == nil && deletion.due < now)
+      isOverdue: deletion.certifiedAt == nil && deletion.due < now,
+      waitsFor: deletion.certifiedAt == nil ? describe(coordinator.waits(of: deletion)) : nil,
+      workersCutOff: deletion.workersCutOff > 0 ? deletion.workersCutOff : nil)
   }
 }
 

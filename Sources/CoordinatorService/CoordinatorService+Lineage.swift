@@ -185,7 +185,8 @@ extension CoordinatorService {
   }
 
   func status() -> RunStatus {
-    let fileAlarms = fileAlarms()
+    let fileAlarms = fileAlarms() + fences.alarms
+    let diskProblem = diskProblem()
     return loop.report { view, reports in
       let (coordinator, sequence) = (view.coordinator, view.sequence)
       let state = coordinator.state
@@ -203,8 +204,9 @@ extension CoordinatorService {
         numericClass: state.numericClass,
         deletionsPending: state.openDeletions.count, ledgerSize: head.size,
         ledgerRoot: head.root.hex, journalSyncs: view.syncCount, audit: coordinator.audit.report,
-        alarms: coordinator.alarms + fileAlarms
-          + (view.isOnReserve ? ["the disk is full: the journal lives on its reserve"] : []))
+        alarms: coordinator.alarms + fileAlarms + coordinator.purgeAlarms
+          + [view.isOnReserve ? Self.reserveProblem : diskProblem].compactMap(\.self))
+      status.purgeWaitsFor = Self.describe(coordinator.purgeWaits)
       status.shards = reports.indices.map { shard in
         RunStatus.Shard(
           shard: shard, records: state.slices[shard].reduce(0) { $0 + $1.recordCount },

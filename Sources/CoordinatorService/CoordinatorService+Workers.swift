@@ -65,6 +65,11 @@ extension CoordinatorService {
         "your backbone is \(introduction.backbone); this run is over \(model)"
           + (model == backbone ? "" : ", its backbone with its starting adapter"))
     }
+    if let seconds = fences.secondsLeft(key.id) {
+      return TurnedAway(
+        .full,
+        "a session of your key did not confirm a purge and was cut off; come again in \(seconds) s")
+    }
     if memberCount >= limits.maximumWorkers {
       return TurnedAway(.full, "there are \(memberCount) workers already")
     }
@@ -111,7 +116,7 @@ extension CoordinatorService {
 
   /// On the network thread: what takes long, or must come after what takes long, goes to the lane.
   private func handle(_ message: WireMessage, request: UInt64, from link: WorkerLink) {
-    guard !link.isLeaving else { return }
+    guard !link.isLeaving, !link.isClosed else { return }
     if let event = message.event(from: link.id) {
       if case .failed(_, let failure) = message, failure.kind != .cancelled {
         log.write(
@@ -234,6 +239,7 @@ extension CoordinatorService {
     intake.store(bytes, as: digest) { [self] error in
       defer { done() }
       if let error { return notStored(digest, error, epoch: epoch, from: link) }
+      storing.succeeded()
       loop.post(preparing: { [intake] in
         intake.decided(digest)
         return .uploaded(link.id, upload)
@@ -241,14 +247,14 @@ extension CoordinatorService {
     }
   }
 
+  /// Not the worker's failure: it keeps its lease and offers the bytes again, until there is room.
   private func notStored(
     _ digest: Digest, _ error: SystemCallError, epoch: UInt64, from link: WorkerLink
   ) {
     intake.decided(digest)
     log.write(.artifactNotStored, nil, [.error: Log.Value(error)])
-    link.send(.uploadRefused(epoch: epoch, .staleLease))
-    let reason = "the coordinator could not store the artifact"
-    loop.post(.failed(link.id, epoch: epoch, Failure(kind: .retryable, reason: reason)))
+    storing.failed(error)
+    link.send(.uploadRefused(epoch: epoch, .busy))
   }
 
   // MARK: - Checkpoints
@@ -326,6 +332,10 @@ extension CoordinatorService {
           }
         }
       case .purge(let order): BackgroundThread.start("purge") { [self] in purge(order) }
+      case .purgeAgain(let order, let place):
+        BackgroundThread.start("purge") { [self] in purge(order, place) }
+      case .removeExport(let copy): remove(copy)
+      case .cutOff(let id, let reason): cutOff(id, reason)
       }
     }
   }

@@ -35,6 +35,13 @@ package final class CoordinatorService: Sendable {
   /// Deletions that wait to hear what became of them, by token.
   let decisions = Guarded<(last: UInt64, waiting: [UInt64: Promise<DeletionDecision>])>(
     (0, [:]))
+  /// Where exports and backups may lie.
+  let outside: OutsideFolders
+  /// A few, so that one export whose disk hangs keeps no other.
+  let exportLanes = WorkLanes(threadCount: 4)
+  /// Keys of workers that were cut off.
+  let fences = Fences()
+  let storing = StoringHealth()
   /// One snapshot at a time.
   let snapshotting = Guarded(())
   /// Files that nothing explains, as last seen.
@@ -74,6 +81,9 @@ package final class CoordinatorService: Sendable {
       maximumWorkers: settings.maximumWorkers,
       descriptorLimit: SystemProcess.raiseDescriptorLimit())
     directory = run.directory
+    outside = OutsideFolders(
+      exports: settings.exportFolders, backups: settings.backupFolders,
+      own: [run.directory.path, run.directory.journalFolders.0, run.directory.journalFolders.1])
     table = run.records.table
     intake = ArtifactIntake(run.directory.artifacts, log: log)
     recipe = run.state.run.recipe
@@ -169,6 +179,7 @@ extension CoordinatorService {
   private func keepHouse() {
     var snapshotSequence = loop.view { $0.sequence }
     while true {
+      lookForRoom()
       do {
         let found = try uncataloguedFiles()
         for path in found where !strays.withLock({ $0.contains(path) }) {

@@ -119,6 +119,8 @@ final class WebhookSender: Sendable {
   /// What the receiver does not know yet, as of now.
   private func look(_ cursor: inout NoticeCursor) -> [Notice] {
     let fileAlarms = service.fileAlarms()
+    let hasFences = !service.fences.alarms.isEmpty
+    let hasDiskProblem = service.diskProblem() != nil
     let (seen, notices) = service.loop.report { [cursor] view, reports in
       var cursor = cursor
       cursor.fit(view.coordinator.state)
@@ -129,7 +131,11 @@ final class WebhookSender: Sendable {
           Condition("bits_differ", about: String($0.digest.hex.prefix(12)))
         })
       if view.coordinator.isBehind { conditions.insert(Condition("older_than_its_promises")) }
-      if view.isOnReserve { conditions.insert(Condition("disk_full")) }
+      if view.isOnReserve || hasDiskProblem { conditions.insert(Condition("disk_full")) }
+      for wait in view.coordinator.purgeWaits where wait.reason != nil {
+        conditions.insert(Condition(wait.isOwn ? "purge_fails" : "export_out_of_reach"))
+      }
+      if hasFences { conditions.insert(Condition("worker_cut_off")) }
       if !fileAlarms.isEmpty { conditions.insert(Condition("uncatalogued_file")) }
       cursor.observe(conditions, at: now)
       let trained = reports.reduce(0) { $0 + $1.trainedCount }

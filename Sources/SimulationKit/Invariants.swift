@@ -52,6 +52,12 @@ final class Invariants {
       default: break
       }
     }
+    // Whatever a peer does not say, a purge ends: files take a few seconds here.
+    if let purge = core.purge {
+      require(
+        core.now.monotonic - purge.startedAt.monotonic <= Coordinator.confirmationLimit + 10_000,
+        "a purge waits for longer than its bound: \(core.purgeWaits)")
+    }
     for case .accepted(_, let epoch) in step.effects {
       require(
         epoch >> 32 == UInt64(core.state.term), "a result of an earlier term was accepted: \(epoch)"

@@ -21,6 +21,8 @@ package struct Scenario: Sendable {
       case protocolLiar
       /// Sends well-formed blocks with wrong bits.
       case bitLiar
+      /// Works, and never says that it has forgotten.
+      case mute
     }
   }
 
@@ -57,7 +59,9 @@ package struct Scenario: Sendable {
     }
     tags = Dictionary(uniqueKeysWithValues: records.map { ($0.record.id, $0.tag) })
     // Lies of one kind at a time, so that each has its invariant.
-    let lies: Worker.Character = pick([.honest, .honest, .honest, .protocolLiar, .bitLiar])
+    let lies: Worker.Character = pick([
+      .honest, .honest, .honest, .protocolLiar, .bitLiar, .mute,
+    ])
     auditShare = lies == .bitLiar ? 1 : pick([0, 0, 0.5])
     let count = Int.random(in: 2...5, using: &random)
     workers = (0..<count).map { index in

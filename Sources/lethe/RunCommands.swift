@@ -123,6 +123,7 @@ func statusText(_ status: RunStatus) -> String {
     lines.append(
       "audit: \(audit.checked) blocks retrained, same bits: \(rate), \(audit.waiting) waiting")
   }
+  for wait in status.purgeWaitsFor { lines.append("purge waits for \(waitText(wait))") }
   for alarm in status.alarms { lines.append("ALARM: \(alarm)") }
   return lines.joined(separator: "\n")
 }

@@ -16,6 +16,8 @@ COORDINATOR = CORE + "Coordinator.swift"
 LEASING = CORE + "Coordinator+Leases.swift"
 FAILURES = CORE + "Coordinator+Failures.swift"
 CHECKPOINTS = CORE + "Coordinator+Checkpoints.swift"
+PURGES = CORE + "PurgeLedger.swift"
+PURGING = CORE + "Coordinator+Purge.swift"
 STATE = CORE + "RunState.swift"
 QUERIES = CORE + "RunState+Queries.swift"
 SNAPSHOT = CORE + "RunState+Snapshot.swift"
@@ -34,6 +36,8 @@ GUARANTEES = "CoordinatorCoreTests.GuaranteeTests"
 BASICS = "CoordinatorCoreTests.CoordinatorTests"
 FLEET = "CoordinatorCoreTests.FleetTests"
 TABLES = "CoordinatorCoreTests.RecordTableTests"
+PLACES = "CoordinatorCoreTests.PurgeLedgerTests"
+QUESTIONS = "WorkerCoreTests.QuestionTests"
 WIRE = "WireFormatTests"
 RECEIPTS = "ReceiptsTests.ReceiptTests/(refuses|trusted|spelling|otherID|early)"
 PROOFS = "ReceiptsTests.LedgerProofTests/(problems|grows|holds)"
@@ -210,20 +214,51 @@ MUTANTS = [
      GUARANTEES + "/wantedAgain"),
     ("slices that are dirty again", STATE, ".subtracting(dirtyAgain)",
      ".subtracting(isMutant(@) ? [] : dirtyAgain)", GUARANTEES + "/dirtyAgain"),
-    ("files before purged", COORDINATOR, "purge.filesAreClean, purge.workersToHear.isEmpty",
-     "(isMutant(@) || purge.filesAreClean), purge.workersToHear.isEmpty",
+    ("files before purged", PURGES, "for place in PurgePlace.own { places[place] =",
+     "for place in PurgePlace.own where !isMutant(@) { places[place] =",
      GUARANTEES + "/filesFirst"),
-    ("workers before purged", COORDINATOR,
-     "workersToHear: Set(workers.keys)", "workersToHear: isMutant(@) ? [] : Set(workers.keys)",
-     BASICS + "/purgeAndRepair"),
-    ("number of the purge that files finished", COORDINATOR,
-     "if purge?.order.throughDeletion == number { purge?.filesAreClean = true }",
-     "if isMutant(@) || purge?.order.throughDeletion == number { purge?.filesAreClean = true }",
-     GUARANTEES + "/dirtyAgain"),
-    ("number of the purge that a worker confirmed", COORDINATOR,
-     "if purge?.order.throughDeletion == number { purge?.workersToHear.remove(id) }",
-     "if isMutant(@) || purge?.order.throughDeletion == number"
-     " { purge?.workersToHear.remove(id) }", GUARANTEES + "/confirmations"),
+    ("workers before purged", PURGES,
+     "for id in workers { places[.worker(id)] =",
+     "for id in workers where !isMutant(@) { places[.worker(id)] =", BASICS + "/purgeAndRepair"),
+    ("number of the purge that somebody finished", PURGING,
+     "purge?.order.throughDeletion == number, purge?.places[place]",
+     "isMutant(@) || purge?.order.throughDeletion == number, purge?.places[place]",
+     GUARANTEES + "/(dirtyAgain|confirmations)"),
+    ("an end to waiting for a peer", PURGING,
+     "guard purgeIsLate, let late", "guard !isMutant(@), purgeIsLate, let late",
+     PLACES + "/(mute|bound)"),
+    ("peers that were cut off said in the receipt", PURGING,
+     "deletion.workersCutOff == 0 ?", "isMutant(@) || deletion.workersCutOff == 0 ?",
+     PLACES + "/mute"),
+    ("later deletions of a peer that was cut off", PURGING,
+     "throughDeletion: UInt64(state.deletions.count), count:",
+     "throughDeletion: isMutant(@) ? 1 : UInt64(state.deletions.count), count:",
+     PLACES + "/laterDeletion"),
+    ("peers that were cut off kept in a snapshot", SNAPSHOT,
+     "deletions[Int(number) - 1].workersCutOff = count", SKIP, PLACES + "/laterDeletion"),
+    ("bytes of a peer that was cut off", COORDINATOR,
+     "else { return discard(upload.artifact, in: &step) }",
+     "else { return isMutant(@) ? () : discard(upload.artifact, in: &step) }",
+     PLACES + "/afterwards"),
+    ("another try at a place that failed", PURGING,
+     "step.effects.append(.purgeAgain(order, place))", SKIP, PLACES + "/retries"),
+    ("later tries at a place that fails", PURGES,
+     "Self.firstBackoff << Milliseconds(min(failures - 1, 16))",
+     "Self.firstBackoff << Milliseconds(isMutant(@) ? 0 : min(failures - 1, 16))",
+     PLACES + "/retries"),
+    ("exports before purged", PURGING,
+     "$0.failures >= Self.exportTries || purgeIsLate", HOLDS, PLACES + "/silentExport"),
+    ("an end to waiting for an export", PURGING,
+     "exportRemovals.filter { !$0.value.isLeftOut }",
+     "exportRemovals.filter { isMutant(@) || !$0.value.isLeftOut }",
+     PLACES + "/(outOfReach|silentExport)"),
+    ("exports out of reach said in the receipt", PURGING,
+     "staleExports.isEmpty ?", "isMutant(@) || staleExports.isEmpty ?", PLACES + "/outOfReach"),
+    ("another try at an export", PURGING,
+     "exportRemovals[path]?.standing = .underWay\n      step.effects.append(.removeExport(copy))",
+     "if !isMutant(@) { # }", PLACES + "/outOfReach"),
+    ("exports written anew while the old one went", PURGING,
+     "guard state.copies[copy.path] == copy else { return }", SKIP, PLACES + "/forgotten"),
     ("purged before certified", CORE + "Deletion.swift",
      "guard purgedAt != nil else { return .masked }",
      "guard isMutant(@) || purgedAt != nil else { return .masked }",
@@ -249,7 +284,7 @@ MUTANTS = [
     ("repairs asked for by whatever clock", LEASING,
      "if state.repairsRequested.contains(slot) { return true }", SKIP,
      BASICS + "/(policies|clockSetBack)"),
-    ("rows that wait for the next purge", COORDINATOR,
+    ("rows that wait for the next purge", PURGING,
      "records.forgetErased(purge.order.rows.count)",
      "records.forgetErased(isMutant(@) ? records.condemned.count : purge.order.rows.count)",
      TABLES),
@@ -353,8 +388,13 @@ MUTANTS = [
      "checkpoint == newer || claim == .grownFrom(checkpoint)", HOLDS, PROOFS),
     # A worker's promises
     ("confirmation waits for a lease that ends", WORKER_LEASES,
-     "case .abandoned, .stopping, .uploading: false",
-     "case .abandoned, .stopping, .uploading: isMutant(@)", CONFIRMATIONS),
+     "case .abandoned, .stopping: false", "case .abandoned, .stopping: isMutant(@)",
+     CONFIRMATIONS),
+    ("confirmation waits for an upload under way", WORKER_LEASES,
+     "case .uploading(let offer): offer.nextAt != nil",
+     "case .uploading(let offer): isMutant(@) || offer.nextAt != nil", CONFIRMATIONS),
+    ("an upload whose lease was cancelled under way", WORKER_LEASES,
+     "offer.isCancelled = true", SKIP, CONFIRMATIONS),
     ("confirmation waits for a question", WORKER,
      "if let question { uses.append(question.use) }", SKIP, CONFIRMATIONS),
     ("caches dropped before a confirmation", WORKER, "cache.remove(artifacts)", SKIP,
@@ -362,8 +402,13 @@ MUTANTS = [
     ("artifacts kept by work from before a purge", WORKER_LEASES,
      "confirmations.admits(lease.use)", HOLDS, CONFIRMATIONS),
     ("questions about purged artifacts", WORKER_QUESTIONS,
-     "!held.isAnswering, held.question.names(artifacts)",
-     "!isMutant(@), !held.isAnswering, held.question.names(artifacts)", CONFIRMATIONS),
+     "if held.question.names(artifacts) {", "if !isMutant(@), held.question.names(artifacts) {",
+     QUESTIONS + "/purged"),
+    ("questions that give way to a purge", WORKER_QUESTIONS,
+     "question?.givesWayAt = now + settings.questionPatience", SKIP, QUESTIONS + "/others"),
+    ("questions that are cancelled", WORKER,
+     "if epoch == 0 { cancelQuestion(request) }", "if epoch == 0, !isMutant(@) { cancelQuestion(request) }",
+     QUESTIONS + "/cancel"),
     ("no confirmation after a lease is given up", "Sources/WorkerCore/WorkerMachine+Time.swift",
      "confirmations.stop()", SKIP, CONFIRMATIONS),
     ("answers awaited by a cancelled lease", WORKER_LEASES,
