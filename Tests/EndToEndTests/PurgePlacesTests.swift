@@ -223,7 +223,8 @@ import WireFormat
 
   // MARK: - Questions
 
-  @Test("a question beyond the limits is refused with a sentence, and one of several pieces answered")
+  @Test(
+    "a question beyond the limits is refused with a sentence, and one of several pieces answered")
   func questionLimits() throws {
     let run = try trained()
     func ask(_ texts: [String]) throws -> TestRun.Answer {
