@@ -36,8 +36,17 @@ package struct Folder: Sendable {
   /// Opens a directory in this one; a link is refused with `ELOOP` or `ENOTDIR`.
   package func folder(_ name: String) throws(SystemCallError) -> Folder {
     let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW
-    return try Folder(try open(name, flags), place(name))
+    do throws(SystemCallError) {
+      return try Folder(try open(name, flags), place(name))
+    } catch {
+      // One that may be walked through and not listed, as homes of other users can be.
+      guard error.isDenied else { throw error }
+      return try Folder(try open(name, flags | Self.walkOnly), place(name))
+    }
   }
+
+  /// Linux's `O_PATH`, which its headers show only to GNU sources.
+  private static let walkOnly: CInt = 0o10_000_000
 
   /// Opens a directory in this one and makes it first, private to its owner, if there is none.
   package func folderMaking(_ name: String) throws(SystemCallError) -> Folder {

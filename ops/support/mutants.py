@@ -38,6 +38,7 @@ FLEET = "CoordinatorCoreTests.FleetTests"
 TABLES = "CoordinatorCoreTests.RecordTableTests"
 PLACES = "CoordinatorCoreTests.PurgeLedgerTests"
 QUESTIONS = "WorkerCoreTests.QuestionTests"
+PATHS = "SystemIOTests.FolderTests"
 WIRE = "WireFormatTests"
 RECEIPTS = "ReceiptsTests.ReceiptTests/(refuses|trusted|spelling|otherID|early)"
 PROOFS = "ReceiptsTests.LedgerProofTests/(problems|grows|holds)"
@@ -257,6 +258,30 @@ MUTANTS = [
     ("another try at an export", PURGING,
      "exportRemovals[path]?.standing = .underWay\n      step.effects.append(.removeExport(copy))",
      "if !isMutant(@) { # }", PLACES + "/outOfReach"),
+    ("control characters in paths", "Sources/SystemIO/AbsolutePath.swift",
+     "guard !text.unicodeScalars.contains(where: Self.isControl)",
+     "guard isMutant(@) || !text.unicodeScalars.contains(where: Self.isControl)", PATHS + "/paths"),
+    ("links on the way to a folder", "Sources/SystemIO/Folder.swift",
+     "let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW",
+     "let flags = O_RDONLY | O_DIRECTORY | (isMutant(@) ? 0 : O_NOFOLLOW)", PATHS + "/links"),
+    ("links below a folder that is emptied", "Sources/SystemIO/Folder.swift",
+     "guard fstatat(descriptor.number, name, &status, AT_SYMLINK_NOFOLLOW) == 0",
+     "guard fstatat(descriptor.number, name, &status, isMutant(@) ? 0 : AT_SYMLINK_NOFOLLOW) == 0",
+     PATHS + "/contents"),
+    ("files of others in an export", "Sources/CoordinatorService/ExportFolder.swift",
+     "if tensors == false {", "if !isMutant(@), tensors == false {",
+     "EndToEndTests.PurgePlacesTests/foreignFiles"),
+    ("the run's own folders", "Sources/CoordinatorService/OutsideFolders.swift",
+     "guard !own.contains(reached.identity) else {",
+     "guard isMutant(@) || !own.contains(reached.identity) else {",
+     "EndToEndTests.PurgePlacesTests/backups"),
+    ("folders that the run file allows", "Sources/CoordinatorService/OutsideFolders.swift",
+     "if let roots = roots(of: kind), !roots.contains",
+     "if !isMutant(@), let roots = roots(of: kind), !roots.contains",
+     "EndToEndTests.PurgePlacesTests/allowed"),
+    ("a question's stop within its work", "Sources/Training/Encoder+Serving.swift",
+     "guard goesOn() else { return nil }", "guard isMutant(@) || goesOn() else { return nil }",
+     "WorkerServiceTests.GivingUpTests"),
     ("exports written anew while the old one went", PURGING,
      "guard state.copies[copy.path] == copy else { return }", SKIP, PLACES + "/forgotten"),
     ("purged before certified", CORE + "Deletion.swift",
