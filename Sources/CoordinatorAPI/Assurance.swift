@@ -55,6 +55,49 @@ package struct CopyRequest: Codable, Sendable {
   }
 }
 
+/// `POST /v1/exports/forget`
+package struct CopyPath: Codable, Sendable {
+  package var path: String
+
+  package init(path: String) {
+    self.path = path
+  }
+}
+
+/// `GET /v1/exports`: what the run knows of outside its directory; printed by `lethe exports`.
+package struct CopyList: Codable, Sendable {
+  package struct Item: Codable, Sendable {
+    package var path: String
+    /// `export` or `backup`.
+    package var kind: String
+    /// When it was written.
+    package var at: String
+    /// `current`, `being removed` or `out of reach`: then a deletion's receipt says so.
+    package var state: String
+    /// Since when a purge wants it gone.
+    package var since: String?
+    /// Why it could not be removed last.
+    package var reason: String?
+
+    package init(
+      path: String, kind: String, at: String, state: String, since: String?, reason: String?
+    ) {
+      self.path = path
+      self.kind = kind
+      self.at = at
+      self.state = state
+      self.since = since
+      self.reason = reason
+    }
+  }
+
+  package var copies: [Item]
+
+  package init(copies: [Item]) {
+    self.copies = copies
+  }
+}
+
 /// What a backup holds; printed by `lethe backup`.
 package struct BackupReport: Codable, Sendable {
   package var path: String

@@ -149,10 +149,15 @@ package struct DeletionList: Codable, Sendable {
     package var certifiedAt: String?
     package var due: String
     package var isOverdue: Bool
+    /// What keeps it from its next state; `nil` once it is certified.
+    package var waitsFor: [Wait]?
+    /// Workers that did not confirm its purge in time and were cut off; `nil` without one.
+    package var workersCutOff: UInt32?
 
     package init(
       deletion: UInt64, records: Int, state: String, blocksMasked: Int, maskedAt: String,
-      purgedAt: String?, repairedAt: String?, certifiedAt: String?, due: String, isOverdue: Bool
+      purgedAt: String?, repairedAt: String?, certifiedAt: String?, due: String, isOverdue: Bool,
+      waitsFor: [Wait]? = nil, workersCutOff: UInt32? = nil
     ) {
       self.deletion = deletion
       self.records = records
@@ -164,6 +169,29 @@ package struct DeletionList: Codable, Sendable {
       self.certifiedAt = certifiedAt
       self.due = due
       self.isOverdue = isOverdue
+      self.waitsFor = waitsFor
+      self.workersCutOff = workersCutOff
+    }
+  }
+
+  /// A place, a peer or a step that a deletion waits for.
+  package struct Wait: Codable, Sendable, Equatable {
+    /// `slices`, `artifacts`, `checkpoints`, `journal`, `worker`, `export`, `purge` or `repair`.
+    package var place: String
+    /// `working`, or `waiting` until it is tried again.
+    package var state: String
+    /// A worker's name or an export's path.
+    package var subject: String?
+    /// Why it failed last, or what it waits for.
+    package var reason: String?
+    package var since: String
+
+    package init(place: String, state: String, subject: String?, reason: String?, since: String) {
+      self.place = place
+      self.state = state
+      self.subject = subject
+      self.reason = reason
+      self.since = since
     }
   }
 

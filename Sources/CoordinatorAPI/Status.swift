@@ -103,6 +103,8 @@ package struct RunStatus: Codable, Sendable {
   package var refused: [String: Int]?
   /// Names of keys under which too much was refused.
   package var keysTurnedOut: [String]?
+  /// What the purge under way waits for, and exports that are still to be removed; empty without.
+  package var purgeWaitsFor: [DeletionList.Wait] = []
 
   package init(
     run: String, layout: String, repair: Repair, journalSequence: UInt64, records: Int,

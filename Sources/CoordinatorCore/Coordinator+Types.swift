@@ -255,8 +255,13 @@ package enum Event: Sendable {
   case snapshotWritten(through: UInt64, digest: Digest)
   case copied(OutsideCopy)
   case copyRemoved(path: String)
-  /// No file holds bytes that the current purge order names, durably.
+  /// No file of the run's own holds bytes that the current purge order names, durably: every place
+  /// in its directory is done.
   case purgeFinished(throughDeletion: UInt64)
+  /// One place of the current purge order is clean, durably, or could not be cleaned for now.
+  case purgeReported(PurgePlace, throughDeletion: UInt64, problem: String?)
+  /// The files of an export that a purge removes are gone, or why they are not.
+  case exportReported(OutsideCopy, problem: String?)
   /// A worker has dropped everything that a purge order named.
   case purgeConfirmed(WorkerID, throughDeletion: UInt64)
 }
@@ -294,8 +299,15 @@ package enum Effect: Equatable, Sendable {
   case discard(Digest)
   /// A checkpoint that nobody will continue from.
   case discardCheckpoint(BlockKey, StageCheckpoint)
+  /// Clean every place of the run's directory, each by itself, and report of each.
   case purge(PurgeOrder)
+  /// Try one place again.
+  case purgeAgain(PurgeOrder, PurgePlace)
   case forget(WorkerID, throughDeletion: UInt64, artifacts: [Digest])
+  /// Remove what Lethe wrote into an export, and report.
+  case removeExport(OutsideCopy)
+  /// End a worker's connection: it is a member no more, and nothing that it still says counts.
+  case cutOff(WorkerID, reason: String)
 }
 
 /// The salt of one deletion's commitments.
@@ -325,27 +337,4 @@ package enum DeletionOutcome: Equatable, Sendable {
   case accepted(UInt64)
   case duplicate(of: UInt64)
   case unknown
-}
-
-/// Bytes to remove: what deletions up to a number left behind.
-package struct PurgeOrder: Equatable, Sendable {
-  package let throughDeletion: UInt64
-  /// Slices that lost a record.
-  package let slices: [SliceLocation]
-  /// The records' rows: to be overwritten, and the records' own bytes before them.
-  package let rows: [Int]
-  /// Artifacts to remove, unless a block has come to name one again by then.
-  package let artifacts: [Digest]
-  /// Exports that hold one of the artifacts.
-  package let exports: [String]
-}
-
-package struct PurgeProgress: Equatable, Sendable {
-  package let order: PurgeOrder
-  package var filesAreClean = false
-  /// Artifacts of the order that blocks have named since. If they are withdrawn again before the
-  /// purge has ended, nobody may think that it removed them: the next one must.
-  package var named: Set<Digest> = []
-  /// Workers that have not yet said that they forgot.
-  package var workersToHear: Set<WorkerID>
 }

@@ -10,7 +10,7 @@ import Unlearning
 package struct Coordinator: Sendable {
   package internal(set) var state: RunState
   /// Its live records; changed by deletions alone, and in step with `state`.
-  package private(set) var records: RecordIndex
+  package internal(set) var records: RecordIndex
   package internal(set) var workers: [WorkerID: WorkerState] = [:]
   package internal(set) var leases = LeaseBook()
   package internal(set) var leaseTroubles = LeaseTroubles()
@@ -35,7 +35,9 @@ package struct Coordinator: Sendable {
   /// How long the stages took, to know a straggler by.
   package internal(set) var pace = StagePace()
   package internal(set) var allowance: RepairAllowance
-  package private(set) var purge: PurgeProgress?
+  package internal(set) var purge: PurgeProgress?
+  /// Exports that a purge has to remove and has not yet, by path.
+  package internal(set) var exportRemovals: [String: PlaceProgress] = [:]
   /// Determinism alarms and other things an operator must see; newest last.
   package private(set) var alarms: [String] = []
   package internal(set) var audit = AuditProgress()
@@ -104,7 +106,7 @@ package struct Coordinator: Sendable {
       if let block = state.blocks[key] { queue.touchBlocks(ofShard: block.slot.shard) }
     case .numericClassPinned, .trainingRequested, .ingested: queue.touchAll()
     case .created, .started, .purged, .repaired, .certified, .snapshotTaken, .copied, .copyRemoved,
-      .restored:
+      .restored, .workersCutOff:
       break
     }
   }
@@ -116,7 +118,9 @@ package struct Coordinator: Sendable {
       record(.started(term: state.term + 1, at: now.wall), in: &step)
       adoptCheckpoints(in: &step)
 
-    case .ticked: tick(into: &step)
+    case .ticked:
+      tick(into: &step)
+      tickPurge(into: &step)
 
     case .trainingRequested:
       // The operator's word also clears the verdict on blocks that failed everywhere.
@@ -179,16 +183,14 @@ package struct Coordinator: Sendable {
     case .copyRemoved(let path):
       if state.copies[path] != nil { record(.copyRemoved(path: path, at: now.wall), in: &step) }
 
-    case .purgeFinished(let number):
-      if purge?.order.throughDeletion == number { purge?.filesAreClean = true }
-
-    case .purgeConfirmed(let id, let number):
-      if purge?.order.throughDeletion == number { purge?.workersToHear.remove(id) }
+    case .purgeFinished, .purgeReported, .purgeConfirmed, .exportReported:
+      notePurge(event, in: &step)
     }
   }
 
   private mutating func decide(_ upload: Upload, from id: WorkerID, into step: inout Step) {
-    guard let worker = workers[id] else { return }
+    // One that left or was cut off while its bytes were being stored: nobody else removes them.
+    guard let worker = workers[id] else { return discard(upload.artifact, in: &step) }
     if let block = state.blocks[upload.key] {
       // A second completion is agreement or an alarm, never last-writer-wins.
       return compare(upload, with: block, from: worker, id, in: &step)
@@ -301,6 +303,7 @@ extension Coordinator {
   private mutating func settle(into step: inout Step) {
     electClass(into: &step)
     cancelStaleLeases(into: &step)
+    settleExports(into: &step)
     settlePurge(into: &step)
     settleDeletions(into: &step)
     grantLeases(into: &step)
@@ -318,9 +321,10 @@ extension Coordinator {
       switch entry {
       case .committed, .purged, .started, .numericClassPinned: mayMoveAll = true
       // Only the newest can have come to something; those repaired before may have lost it.
-      case .deleted, .quarantined, .artifactLost, .trainingRequested: mayMoveSome = true
+      case .deleted, .quarantined, .disputed, .artifactLost, .trainingRequested:
+        mayMoveSome = true
       case .created, .ingested, .repaired, .certified, .snapshotTaken, .copied, .copyRemoved,
-        .restored:
+        .restored, .workersCutOff:
         break
       }
     }
@@ -359,52 +363,8 @@ extension Coordinator {
     repairs[number] = nil
     record(
       .certified(
-        number: number, erasure: Self.erasure(keepingCopies: state.copies), at: now.wall),
+        number: number, erasure: state.erasure(of: state.deletion(number)), at: now.wall),
       in: &step)
-  }
-
-  /// What a purge has achieved wherever record bytes can be; levels as in `Protocols/receipt.md`.
-  private static func erasure(keepingCopies copies: [String: OutsideCopy]) -> [ErasureClaim] {
-    var reached = ["slices", "artifacts", "journal", "workers", "exports"].map {
-      ErasureClaim(location: $0, level: .unlinked)
-    }
-    // A backup is not opened to take records out: restoring it replays the deletions instead.
-    if copies.values.contains(where: { $0.kind == .backup }) {
-      reached.append(ErasureClaim(location: "backups", level: .unreachable))
-    }
-    return reached
-  }
-
-  private mutating func settlePurge(into step: inout Step) {
-    if let purge, purge.filesAreClean, purge.workersToHear.isEmpty {
-      record(
-        .purged(
-          throughDeletion: purge.order.throughDeletion, slices: purge.order.slices,
-          artifacts: purge.order.artifacts.filter { !purge.named.contains($0) }, at: now.wall),
-        in: &step)
-      for path in purge.order.exports where state.copies[path] != nil {
-        record(.copyRemoved(path: path, at: now.wall), in: &step)
-      }
-      records.forgetErased(purge.order.rows.count)
-      self.purge = nil
-    }
-    guard purge == nil,
-      !state.slicesToPurge.isEmpty || !state.artifactsToPurge.isEmpty || !records.condemned.isEmpty
-    else { return }
-    let order = PurgeOrder(
-      throughDeletion: UInt64(state.deletions.count),
-      slices: state.slicesToPurge.sorted(),
-      rows: records.condemned,
-      artifacts: state.artifactsToPurge.sorted(),
-      exports: state.copies.values.filter { copy in
-        copy.kind == .export && copy.artifacts.contains { state.artifactUses[$0] == nil }
-      }.map(\.path).sorted())
-    purge = PurgeProgress(order: order, workersToHear: Set(workers.keys))
-    step.effects.append(.purge(order))
-    for id in workers.keys.sorted() {
-      step.effects.append(
-        .forget(id, throughDeletion: order.throughDeletion, artifacts: order.artifacts))
-    }
   }
 }
 
@@ -426,7 +386,7 @@ extension Coordinator {
     }
   }
 
-  private mutating func leave(_ id: WorkerID, into step: inout Step) {
+  mutating func leave(_ id: WorkerID, into step: inout Step) {
     stopWaiting(id)
     if let lease = leases.lease(of: id) {
       end(lease)
@@ -437,7 +397,7 @@ extension Coordinator {
       trainersByKey[worker.identity, default: 1] -= 1
       if trainersByKey[worker.identity] == 0 { trainersByKey[worker.identity] = nil }
     }
-    purge?.workersToHear.remove(id)
+    purge?.places[.worker(id)] = nil
   }
 
   /// Puts a worker among those that wait for work.

@@ -65,6 +65,13 @@ package struct Deletion: Equatable, Sendable {
   package var certifiedAt: Milliseconds?
   package var replacements: [ReplacementBlock] = []
   package var erasure: [ErasureClaim] = []
+  /// Workers that did not confirm its purge in time, and were cut off.
+  package internal(set) var workersCutOff: UInt32 = 0
+
+  mutating func noteCutOff(_ count: UInt32) {
+    let (sum, isOver) = workersCutOff.addingReportingOverflow(count)
+    workersCutOff = isOver ? .max : sum
+  }
 
   init(_ request: AcceptedDeletion, locations: [SliceLocation]) {
     number = request.number

@@ -75,6 +75,11 @@ extension JournalEntry {
       writer.write(UInt8(16))
       writer.write(lostEntries)
       writer.write(at)
+    case .workersCutOff(let throughDeletion, let count, let at):
+      writer.write(UInt8(32))
+      writer.write(throughDeletion)
+      writer.write(count)
+      writer.write(at)
     }
     return writer.bytes
   }
@@ -127,6 +132,10 @@ extension JournalEntry {
     case 25:
       self = .disputed(
         BlockKey(try reader.readDigest()), try reader.readOpinions(),
+        at: try reader.readMilliseconds())
+    case 32:
+      self = .workersCutOff(
+        throughDeletion: try reader.readInteger(), count: try reader.readInteger(),
         at: try reader.readMilliseconds())
     // Types 2 and 7 listed every record; no build writes or reads them any more.
     default: throw .invalid(what: "type of a journal entry", atByte: 0)

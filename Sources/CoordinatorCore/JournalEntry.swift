@@ -51,6 +51,9 @@ package enum JournalEntry: Equatable, Sendable {
   case copyRemoved(path: String, at: Milliseconds)
   /// The run was restored from a backup although `lostEntries` ledger entries were known beyond it.
   case restored(lostEntries: UInt64, at: Milliseconds)
+  /// Workers did not confirm a purge in time and were cut off: what they hold of the deletions up
+  /// to `throughDeletion` that were not purged yet is out of reach.
+  case workersCutOff(throughDeletion: UInt64, count: UInt32, at: Milliseconds)
 }
 
 /// A slice and what block keys know of it.

@@ -62,6 +62,10 @@ extension RunState {
     writer.write(artifactsToPurge.sorted()) { $0.write($1) }
     writer.write(copies.values.sorted { $0.path < $1.path }) { $0.write($1) }
     writeOpinions(&writer)
+    writer.write(deletions.filter { $0.workersCutOff > 0 }) {
+      $0.write($1.number)
+      $0.write($1.workersCutOff)
+    }
     return writer.bytes
   }
 
@@ -88,7 +92,10 @@ extension RunState {
     {
       copies[copy.path] = copy
     }
-    if format != "lethe-run-state-2" { try readOpinions(&reader) }
+    if format != "lethe-run-state-2" {
+      try readOpinions(&reader)
+      try readCutOffs(&reader)
+    }
     try reader.finish()
     refreshKeys()
   }
@@ -260,6 +267,20 @@ extension RunState {
       })
     {
       disputes[key] = dispute
+    }
+  }
+
+  private mutating func readCutOffs(_ reader: inout CanonicalReader) throws(DecodingFailure) {
+    let counts = try reader.readAscending(
+      by: { $0.0 },
+      each: { (reader) throws(DecodingFailure) in
+        (try reader.readInteger(UInt64.self), try reader.readInteger(UInt32.self))
+      })
+    for (number, count) in counts {
+      guard number >= 1, number <= UInt64(deletions.count), count > 0 else {
+        throw .invalid(what: "workers cut off", atByte: 0)
+      }
+      deletions[Int(number) - 1].workersCutOff = count
     }
   }
 

@@ -136,6 +136,10 @@ package struct RunState: Equatable, Sendable {
     case .copied(let copy): copies[copy.path] = copy
     case .copyRemoved(let path, _): copies[path] = nil
     case .restored(let lost, _): ledger.forgivenSize = UInt64(ledger.leaves.count) + lost
+    case .workersCutOff(let number, let count, _):
+      for open in openDeletions where open <= number && deletion(open).purgedAt == nil {
+        deletions[Int(open) - 1].noteCutOff(count)
+      }
     }
   }
 

@@ -62,22 +62,19 @@ package struct BackupManifest: Codable, Sendable {
 
 /// Writes a backup's files and keeps account of them.
 struct BackupWriter {
-  private let folder: String
+  private let folder: Folder
   private(set) var files: [BackupManifest.File] = []
 
-  init(_ folder: String) throws {
-    guard !FileSystem.exists(folder) else {
-      throw APIFailure(
-        409, "\(folder) is there already", try: "choose a new folder for every backup")
-    }
+  /// - Parameter folder: One that was just made.
+  init(_ folder: Folder) {
     self.folder = folder
-    try FileSystem.createDirectory(folder)
   }
 
   mutating func write(_ bytes: [UInt8], to path: String) throws {
-    let target = "\(folder)/\(path)"
-    try FileSystem.createDirectory(FileSystem.directory(of: target))
-    try FileSystem.replace(target, with: bytes)
+    let names = path.split(separator: "/").map(String.init)
+    var folder = folder
+    for name in names.dropLast() { folder = try folder.folderMaking(name) }
+    try folder.replace(names.last!, with: bytes)
     files.append(
       BackupManifest.File(path: path, sha256: SHA256.hash(bytes).hex, bytes: bytes.count))
   }
@@ -85,7 +82,6 @@ struct BackupWriter {
   func finish(_ manifest: BackupManifest) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-    try FileSystem.replace(
-      "\(folder)/\(BackupManifest.name)", with: Array(try encoder.encode(manifest)))
+    try folder.replace(BackupManifest.name, with: Array(try encoder.encode(manifest)))
   }
 }

@@ -45,6 +45,7 @@ final class CoordinatorLoop: Sendable {
     case reporting(@Sendable (borrowing View, [ShardReport]) -> Void)
     case capture(Promise<Result<Capture, SystemCallError>>)
     case saltErasure(UInt64, Promise<Bool>)
+    case replenishment(@Sendable (SystemCallError) -> Void)
   }
 
   /// How long things have taken since the start.
@@ -128,6 +129,11 @@ final class CoordinatorLoop: Sendable {
     return done.wait()
   }
 
+  /// Has the journal keep space aside again if it had to give it up and the disk has room.
+  func replenish(failed: @escaping @Sendable (SystemCallError) -> Void) {
+    work.put(.replenishment(failed))
+  }
+
   /// Takes over from a recovered state and runs on a thread of its own until the process ends.
   func start(
     _ initial: Coordinator, journal: sending Journal, salts: sending SaltStore,
@@ -152,7 +158,7 @@ final class CoordinatorLoop: Sendable {
       case .event(let prepare):
         if let event = prepare() { step.add(coordinator.handle(event, at: .now)) }
       case .deletion(let event): step.add(coordinator.handle(event, at: .now))
-      case .inspection, .reporting, .capture, .saltErasure: later.append(item)
+      case .inspection, .reporting, .capture, .saltErasure, .replenishment: later.append(item)
       }
     }
     durably {
@@ -185,6 +191,10 @@ final class CoordinatorLoop: Sendable {
             .success(
               Capture(state: coordinator.state, sequence: journal.sequence, chain: journal.chain)))
         }
+      case .replenishment(let failed):
+        guard journal.isOnReserve else { continue }
+        // A file of its own: what goes wrong with it says nothing of the segments.
+        do throws(SystemCallError) { try journal.replenish() } catch { failed(error) }
       case .saltErasure(let number, let done):
         durably {
           let isKnown = try SaltStore.read(saltPath)[number] != nil

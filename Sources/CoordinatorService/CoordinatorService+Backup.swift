@@ -10,29 +10,62 @@ import WireFormat
 extension CoordinatorService {
   /// Writes everything a restore needs into a new folder, without any record deleted by now.
   func backUp(_ request: CopyRequest) throws -> BackupReport {
-    guard request.path.hasPrefix("/") else {
-      throw APIFailure(400, "the path does not begin with /", try: "give an absolute path")
+    let path = try checkedPath(request, .backup)
+    guard request.artifacts == nil else {
+      throw APIFailure(400, "a backup takes no artifacts: it holds everything")
     }
-    // Known before the first byte is written, so that no deletion can miss it.
-    note(.backup, request)
+    let (parent, folder) = try newBackupFolder(path)
+    do {
+      // Known before the first byte is written, so that no deletion can miss it.
+      try note(
+        OutsideCopy(
+          kind: .backup, path: path.text, artifacts: [], at: SystemClock.wallMilliseconds))
+      return try fill(folder, path)
+    } catch {
+      // Nothing but what was written here is in it.
+      try? folder.removeContents()
+      if (try? parent.removeFolderIfEmpty(path.lastName)) == true {
+        loop.post(.copyRemoved(path: path.text))
+      }
+      guard let error = error as? SystemCallError else { throw error }
+      throw OutsideFolders.Refusal.system(error).failure("backup")
+    }
+  }
+
+  private func newBackupFolder(_ path: AbsolutePath) throws -> (parent: Folder, folder: Folder) {
+    do throws(OutsideFolders.Refusal) {
+      let parent = try outside.parent(of: path, .backup, making: true)
+      do throws(SystemCallError) {
+        return (parent, try parent.newFolder(path.lastName))
+      } catch {
+        throw .system(error)
+      }
+    } catch {
+      if case .system(let error) = error, error.isThere {
+        throw APIFailure(
+          409, "\(path.text) is there already", try: "choose a new folder for every backup")
+      }
+      throw error.failure("backup")
+    }
+  }
+
+  private func fill(_ folder: Folder, _ path: AbsolutePath) throws -> BackupReport {
     var attempt = 0
     while true {
       do {
-        return try writeBackup(request.path)
-      } catch let failure as APIFailure {
-        throw failure
-      } catch  where attempt < 3 {
+        return try writeBackup(folder, path.text)
+      } catch  where attempt < 3 && (error as? SystemCallError)?.isDiskFull != true {
         // A purge took a file away in between; begin anew from the state of now.
         log.write(.backupAgain, nil, [.error: Log.Value(error)])
-        try FileSystem.removeTree(request.path)
+        try folder.removeContents()
         attempt += 1
       }
     }
   }
 
-  private func writeBackup(_ path: String) throws -> BackupReport {
+  private func writeBackup(_ folder: Folder, _ path: String) throws -> BackupReport {
     let (state, sequence) = loop.view { ($0.coordinator.state, $0.sequence) }
-    var writer = try BackupWriter(path)
+    var writer = BackupWriter(folder)
     for location in state.locations {
       let records = try directory.liveRecords(location, state)
       try writer.write(
@@ -57,25 +90,5 @@ extension CoordinatorService {
     return BackupReport(
       path: path, journalSequence: sequence, ledgerSize: head.size, records: state.recordCount,
       files: writer.files.count, bytes: writer.files.reduce(0) { $0 + $1.bytes })
-  }
-
-  /// Remembers an export, so that a deletion that masks one of its blocks removes it.
-  func noteExport(_ request: CopyRequest) throws -> CopyRequest {
-    guard request.path.hasPrefix("/") else {
-      throw APIFailure(400, "the path does not begin with /", try: "give an absolute path")
-    }
-    note(.export, request)
-    return request
-  }
-
-  private func note(_ kind: OutsideCopy.Kind, _ request: CopyRequest) {
-    loop.post(
-      .copied(
-        OutsideCopy(
-          kind: kind, path: request.path,
-          artifacts: (request.artifacts ?? []).compactMap { Digest(hex: $0) },
-          at: SystemClock.wallMilliseconds)))
-    // Answered only once the entry is durable.
-    loop.inspect { _ in }
   }
 }

@@ -257,36 +257,40 @@ extension CoordinatorService {
     return DeletionList(
       deletions: loop.inspect { coordinator in
         coordinator.state.deletions.suffix(count).map {
-          ($0, coordinator.state.progress(of: $0))
+          Self.describe($0, coordinator, at: now)
         }
-      }.map { Self.describe($0, $1, at: now) })
+      })
   }
 
   /// `GET /v1/deletions/{deletion}`
   func deletion(_ text: String) throws -> DeletionList.Item {
+    let now = SystemClock.wallMilliseconds
     let found = loop.inspect { coordinator in
       coordinator.state.deletions.first { "\($0.number)" == text }.map {
-        ($0, coordinator.state.progress(of: $0))
+        Self.describe($0, coordinator, at: now)
       }
     }
-    guard let (deletion, state) = found else {
+    guard let found else {
       throw APIFailure(
         404, "there is no deletion \(text.prefix(32))", try: "lethe deletions lists them")
     }
-    return Self.describe(deletion, state, at: SystemClock.wallMilliseconds)
+    return found
   }
 
   private static func describe(
-    _ deletion: Deletion, _ state: DeletionState, at now: Milliseconds
+    _ deletion: Deletion, _ coordinator: Coordinator, at now: Milliseconds
   ) -> DeletionList.Item {
     DeletionList.Item(
-      deletion: deletion.number, records: deletion.tags.count, state: state.rawValue,
+      deletion: deletion.number, records: deletion.tags.count,
+      state: coordinator.state.progress(of: deletion).rawValue,
       blocksMasked: deletion.masked.count, maskedAt: Timestamp.text(deletion.acceptedAt),
       purgedAt: deletion.purgedAt.map(Timestamp.text),
       repairedAt: deletion.repairedAt.map(Timestamp.text),
       certifiedAt: deletion.certifiedAt.map(Timestamp.text),
       due: Timestamp.text(deletion.due),
-      isOverdue: deletion.certifiedAt == nil && deletion.due < now)
+      isOverdue: deletion.certifiedAt == nil && deletion.due < now,
+      waitsFor: deletion.certifiedAt == nil ? describe(coordinator.waits(of: deletion)) : nil,
+      workersCutOff: deletion.workersCutOff > 0 ? deletion.workersCutOff : nil)
   }
 }
 

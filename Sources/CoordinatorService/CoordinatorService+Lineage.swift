@@ -188,6 +188,7 @@ extension CoordinatorService {
   func status() -> RunStatus {
     let ownAlarms = ownAlarms
     let misconduct = misconduct.withLock { $0 }
+    let diskProblem = diskProblem()
     return loop.report { view, reports in
       let (coordinator, sequence) = (view.coordinator, view.sequence)
       let state = coordinator.state
@@ -205,8 +206,9 @@ extension CoordinatorService {
         numericClass: state.numericClass,
         deletionsPending: state.openDeletions.count, ledgerSize: head.size,
         ledgerRoot: head.root.hex, journalSyncs: view.syncCount, audit: coordinator.audit.report,
-        alarms: coordinator.alarms + ownAlarms
-          + (view.isOnReserve ? ["the disk is full: the journal lives on its reserve"] : []))
+        alarms: coordinator.alarms + ownAlarms + coordinator.purgeAlarms
+          + [view.isOnReserve ? Self.reserveProblem : diskProblem].compactMap(\.self))
+      status.purgeWaitsFor = Self.describe(coordinator.purgeWaits)
       status.refused = Dictionary(
         uniqueKeysWithValues: misconduct.counts.map { ($0.key.rawValue, $0.value) })
       status.keysTurnedOut = misconduct.namesTurnedOut

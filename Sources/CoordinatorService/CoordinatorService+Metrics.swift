@@ -30,16 +30,31 @@ extension CoordinatorService {
 
   /// `GET /readyz`: says that the coordinator can do its work, and nothing of the run.
   func readiness() -> HTTPResponse {
-    let (isBehind, isOnReserve) = loop.report { view, _ in
-      (view.coordinator.isBehind, view.isOnReserve)
+    let (isBehind, isOnReserve, stuck) = loop.report { view, _ in
+      (
+        view.coordinator.isBehind, view.isOnReserve,
+        view.coordinator.purgeWaits.filter { $0.reason != nil }
+      )
     }
+    let disk = isOnReserve ? Self.reserveProblem : diskProblem()
+    // A place of our own that cannot be cleaned breaks a promise; one of somebody else's does not
+    // keep the coordinator from its work, and is only said.
+    let purge = stuck.first { $0.isOwn }
     let checks = [
       ("journal-replayed", true, ""),
       ("deletions-known", !isBehind, "a worker has seen deletions that this run does not know"),
-      ("disk", !isOnReserve, "the disk is full: the journal lives on its reserve"),
+      ("disk", disk == nil, disk ?? ""),
+      (
+        "purge", purge == nil,
+        "deleted bytes cannot be removed from the \(purge?.place ?? "files"): see lethe deletions"
+      ),
     ]
-    let lines = checks.map { name, holds, problem in
+    var lines = checks.map { name, holds, problem in
       holds ? "[+] \(name)\n" : "[-] \(name): \(problem)\n"
+    }
+    let others = stuck.count { !$0.isOwn }
+    if others > 0 {
+      lines.append("[!] exports: \(others) cannot be removed: see lethe exports\n")
     }
     return HTTPResponse(text: lines.joined(), status: checks.allSatisfy(\.1) ? 200 : 503)
   }
@@ -126,6 +141,7 @@ extension CoordinatorService {
         ("same", Double(status.audit.matched)),
         ("different", Double(status.audit.checked - status.audit.matched)),
       ])
+    Self.addPurge(loop.inspect { $0.purgeFigures }, fences.cutOffCount, now, to: &text)
     text.add("lethe_alarms", .gauge, "Alarms that stand.", Double(status.alarms.count))
     let hooks = webhookFigures.withLock { $0 }
     text.add(

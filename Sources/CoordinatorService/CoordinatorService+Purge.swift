@@ -1,32 +1,43 @@
 import CoordinatorCore
 import Foundation
 import Hashing
-import ModelFormats
 import ServiceSupport
 import Storage
 import SystemIO
 import Unlearning
 
 extension CoordinatorService {
-  /// Removes the bytes a purge order names; tries again until it can.
+  /// Cleans every place of the run's directory, each by itself: one that fails is tried again by
+  /// the loop's word, and keeps no other waiting.
   func purge(_ order: PurgeOrder) {
-    while true {
-      do {
-        // Whoever reads may look at rows that are about to go, or hold what was in the files.
-        directory.readers.waitForCurrent()
-        try directory.slices.erase(order.rows, of: table)
-        directory.readers.waitForCurrent()
-        try removeArtifacts(order.artifacts)
-        try removeCheckpoints()
-        for path in order.exports { try removeExport(path) }
-        // The journal's older segments still know the slices' digests from before; a snapshot of
-        // the present takes their place.
-        try snapshot()
-        return loop.post(.purgeFinished(throughDeletion: order.throughDeletion))
-      } catch {
-        log.write(.purgeFailed, nil, [.error: Log.Value(error)])
-      }
-      SystemClock.sleep(seconds: 5)
+    for place in PurgePlace.own { purge(order, place) }
+  }
+
+  func purge(_ order: PurgeOrder, _ place: PurgePlace) {
+    var problem: String?
+    do {
+      try clean(place, order)
+    } catch {
+      problem = "\(error)"
+      log.write(.purgeFailed, "the \(place.word)", [.error: Log.Value(error)])
+    }
+    loop.post(.purgeReported(place, throughDeletion: order.throughDeletion, problem: problem))
+  }
+
+  private func clean(_ place: PurgePlace, _ order: PurgeOrder) throws {
+    switch place {
+    case .slices:
+      // Whoever reads may look at rows that are about to go, or hold what was in the files.
+      directory.readers.waitForCurrent()
+      try directory.slices.erase(order.rows, of: table)
+      directory.readers.waitForCurrent()
+    case .artifacts: try removeArtifacts(order.artifacts)
+    case .checkpoints: try removeCheckpoints()
+    // The journal's older segments still know the slices' digests from before; a snapshot of the
+    // present takes their place.
+    case .journal: try snapshot()
+    // Its own messages say how far it is.
+    case .worker: break
     }
   }
 
@@ -57,18 +68,6 @@ extension CoordinatorService {
       keys.filter { coordinator.checkpoints[$0] == nil && coordinator.leases[$0] == nil }
     }
     try directory.checkpoints.removeAll(stale)
-  }
-
-  /// Removes the files of an export, and its folder if nothing else is in it.
-  private func removeExport(_ path: String) throws {
-    for name in PEFTAdapter.fileNames {
-      try FileSystem.remove("\(path)/\(name)")
-    }
-    if FileSystem.exists(path) {
-      try FileSystem.synchronizeDirectory(path)
-      try FileSystem.removeDirectoryIfEmpty(path)
-    }
-    log.write(.exportRemoved)
   }
 
   /// Writes the present state in front of a new journal segment and retires what is older.

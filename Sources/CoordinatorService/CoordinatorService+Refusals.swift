@@ -58,6 +58,6 @@ extension CoordinatorService {
 
   /// What an operator must look at, besides what the state machine itself has noticed.
   var ownAlarms: [String] {
-    openingAlarms + misconduct.withLock { $0.alarms } + fileAlarms()
+    openingAlarms + misconduct.withLock { $0.alarms } + fileAlarms() + fences.alarms
   }
 }

@@ -136,5 +136,9 @@ extension CoordinatorService {
     Route("POST", "/v1/exports", .everything) { service, call in
       HTTPResponse(try service.noteExport(call.request.decoded()))
     },
+    Route("GET", "/v1/exports", .everything) { service, _ in HTTPResponse(service.exports()) },
+    Route("POST", "/v1/exports/forget", .everything) { service, call in
+      HTTPResponse(try service.forgetExport(call.request.decoded()))
+    },
   ]
 }

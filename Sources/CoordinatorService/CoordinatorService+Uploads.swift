@@ -75,8 +75,11 @@ extension CoordinatorService {
       if let error {
         intake.decided(digest)
         log.write(.artifactNotStored, nil, [.error: Log.Value(error)])
-        return giveUp(arrived, "the coordinator could not store the artifact", from: link)
+        // Not the worker's failure: it keeps its lease and offers the bytes until there is room.
+        storing.failed(error)
+        return link.send(.uploadRefused(epoch: arrived.epoch, .busy))
       }
+      storing.succeeded()
       loop.post(preparing: { [intake] in
         intake.decided(digest)
         return .uploaded(link.id, upload)

@@ -76,6 +76,11 @@ extension CoordinatorService {
         "your backbone is \(introduction.backbone); this run is over \(model)"
           + (model == backbone ? "" : ", its backbone with its starting adapter"))
     }
+    if let seconds = fences.secondsLeft(key.id) {
+      return TurnedAway(
+        .full,
+        "a session of your key did not confirm a purge and was cut off; come again in \(seconds) s")
+    }
     if memberCount >= limits.maximumWorkers {
       return TurnedAway(.full, "there are \(memberCount) workers already")
     }
@@ -126,7 +131,7 @@ extension CoordinatorService {
 
   /// On the network thread: what takes long, or must come after what takes long, goes to the lane.
   private func handle(_ message: WireMessage, request: UInt64, from link: WorkerLink) {
-    guard !link.isLeaving else { return }
+    guard !link.isLeaving, !link.isClosed else { return }
     if let event = message.event(from: link.id) {
       // A heartbeat may pass whatever waits: a lease must not run out while an upload is stored.
       if case .heartbeat = message { return loop.post(event) }
@@ -319,6 +324,10 @@ extension CoordinatorService {
           }
         }
       case .purge(let order): BackgroundThread.start("purge") { [self] in purge(order) }
+      case .purgeAgain(let order, let place):
+        BackgroundThread.start("purge") { [self] in purge(order, place) }
+      case .removeExport(let copy): remove(copy)
+      case .cutOff(let id, let reason): cutOff(id, reason)
       }
     }
   }

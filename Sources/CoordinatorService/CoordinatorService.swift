@@ -41,6 +41,13 @@ package final class CoordinatorService: Sendable {
   /// Deletions that wait to hear what became of them, by token.
   let decisions = Guarded<(last: UInt64, waiting: [UInt64: Promise<DeletionDecision>])>(
     (0, [:]))
+  /// Where exports and backups may lie.
+  let outside: OutsideFolders
+  /// A few, so that one export whose disk hangs keeps no other.
+  let exportLanes = WorkLanes(threadCount: 4)
+  /// Keys of workers that were cut off.
+  let fences = Fences()
+  let storing = StoringHealth()
   /// One snapshot at a time.
   let snapshotting = Guarded(())
   /// Files that nothing explains, as last seen.
@@ -84,6 +91,9 @@ package final class CoordinatorService: Sendable {
     if let gate { limits.contents = gate.limits(recordCount: run.state.recordCount) }
     self.limits = limits
     directory = run.directory
+    outside = OutsideFolders(
+      exports: settings.exportFolders, backups: settings.backupFolders,
+      own: [run.directory.path, run.directory.journalFolders.0, run.directory.journalFolders.1])
     table = run.records.table
     intake = ArtifactIntake(run.directory.artifacts, log: log)
     recipe = run.state.run.recipe
@@ -182,6 +192,7 @@ extension CoordinatorService {
   private func keepHouse() {
     var snapshotSequence = loop.view { $0.sequence }
     while true {
+      lookForRoom()
       do {
         let found = try uncataloguedFiles()
         for path in found where !strays.withLock({ $0.contains(path) }) {

@@ -13,6 +13,9 @@ package struct CoordinatorSettings {
   let isInDevelopment: Bool
   let workers: NetworkAddress
   let http: NetworkAddress
+  /// Where exports and backups may be written; `nil`: anywhere outside the run.
+  let exportFolders: [AbsolutePath]?
+  let backupFolders: [AbsolutePath]?
 
   /// Reads all of it, so that a mistake stops a start before it has created a run.
   ///
@@ -26,6 +29,10 @@ package struct CoordinatorSettings {
     auditShare = try file.auditShare()
     maximumWorkers = try file.maximumWorkers()
     isInDevelopment = file.coordinator.developmentMode ?? false
+    exportFolders = try file.folders(
+      file.coordinator.exportFolders, "coordinator.exportFolders", base: base)
+    backupFolders = try file.folders(
+      file.coordinator.backupFolders, "coordinator.backupFolders", base: base)
     workers = try Listening.address(
       "coordinator.workers", file.coordinator.workers,
       reach: isInDevelopment

@@ -33,7 +33,9 @@ extension JournalEntry {
     case .artifactLost(let key, _): log.write(.artifactLost, nil, [.block: Log.Value(key)])
     case .numericClassPinned(let numericClass): log.write(.classPinned, numericClass)
     // What nobody has to look at, and what whoever does it tells himself.
-    case .created, .ingested, .started, .snapshotTaken, .copied, .copyRemoved, .restored: break
+    case .created, .ingested, .started, .snapshotTaken, .copied, .copyRemoved, .restored,
+      .workersCutOff:
+      break
     }
   }
 }

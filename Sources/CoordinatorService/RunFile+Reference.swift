@@ -133,6 +133,12 @@ extension RunFile {
     RunFileKey(
       "coordinator", "maximumWorkers", default: "1024", "1 to 16384", "Workers at a time."),
     RunFileKey(
+      "coordinator", "exportFolders", default: "outside the run", "list of folders",
+      "Folders below which exports may lie."),
+    RunFileKey(
+      "coordinator", "backupFolders", default: "outside the run", "list of folders",
+      "Folders below which backups may lie."),
+    RunFileKey(
       "coordinator", "developmentMode", default: "false", "true, false",
       "Processes on this machine may connect without a key of their own."),
     RunFileKey(

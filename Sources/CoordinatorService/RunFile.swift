@@ -2,6 +2,7 @@ import CoordinatorCore
 import Foundation
 import Hashing
 import ModelFormats
+import SystemIO
 import Unlearning
 
 /// What is wrong with a run file.
@@ -81,6 +82,10 @@ package struct RunFile: Codable, Sendable {
     package var auditShare: Double?
     /// Workers at a time.
     package var maximumWorkers: Int?
+    /// Folders below which exports may lie; default: anywhere outside the run's own.
+    package var exportFolders: [String]?
+    /// Folders below which backups may lie; default: anywhere outside the run's own.
+    package var backupFolders: [String]?
     /// Accept the key that everybody knows; on loopback only.
     package var developmentMode: Bool?
   }
@@ -259,6 +264,21 @@ extension RunFile {
         "coordinator.maximumWorkers is not between 1 and 16384", try: "write 1024")
     }
     return count
+  }
+
+  /// The folders that a key names, from the run file's own folder on; `nil` where it is left out.
+  func folders(_ texts: [String]?, _ key: String, base: String) throws(RunFileError)
+    -> [AbsolutePath]?
+  {
+    try texts?.map { (text) throws(RunFileError) in
+      do throws(AbsolutePath.Problem) {
+        return try AbsolutePath(text.hasPrefix("/") ? text : "\(base)/\(text)")
+      } catch {
+        throw RunFileError(
+          "\(key) names a folder whose path \(error.words)",
+          try: "name folders in plain names, such as \"exports\" or \"/srv/exports\"")
+      }
+    }
   }
 
   /// The folders of the journal's two copies.

@@ -120,6 +120,8 @@ final class WebhookSender: Sendable {
   private func look(_ cursor: inout NoticeCursor) -> [Notice] {
     let fileAlarms = service.fileAlarms()
     let namesTurnedOut = service.misconduct.withLock { $0.namesTurnedOut }
+    let hasFences = !service.fences.alarms.isEmpty
+    let hasDiskProblem = service.diskProblem() != nil
     let (seen, notices) = service.loop.report { [cursor] view, reports in
       var cursor = cursor
       cursor.fit(view.coordinator.state)
@@ -130,7 +132,11 @@ final class WebhookSender: Sendable {
           Condition("bits_differ", about: String($0.digest.hex.prefix(12)))
         })
       if view.coordinator.isBehind { conditions.insert(Condition("older_than_its_promises")) }
-      if view.isOnReserve { conditions.insert(Condition("disk_full")) }
+      if view.isOnReserve || hasDiskProblem { conditions.insert(Condition("disk_full")) }
+      for wait in view.coordinator.purgeWaits where wait.reason != nil {
+        conditions.insert(Condition(wait.isOwn ? "purge_fails" : "export_out_of_reach"))
+      }
+      if hasFences { conditions.insert(Condition("worker_cut_off")) }
       if !namesTurnedOut.isEmpty { conditions.insert(Condition("key_turned_out")) }
       if !fileAlarms.isEmpty { conditions.insert(Condition("uncatalogued_file")) }
       cursor.observe(conditions, at: now)

@@ -147,7 +147,11 @@ final class WorkerLink: Sendable {
   }
 
   /// Asks and waits; `nil` if the worker left, fell silent or took too long.
-  func ask(_ message: WireMessage, timeoutSeconds: Double) -> WireMessage? {
+  ///
+  /// - Parameter isWanted: Looked at twice a second: once it says no, the question is cancelled.
+  func ask(
+    _ message: WireMessage, timeoutSeconds: Double, while isWanted: () -> Bool = { true }
+  ) -> WireMessage? {
     let answer = Promise<WireMessage?>()
     let request = questions.withLock { questions in
       questions.last += 1
@@ -166,7 +170,11 @@ final class WorkerLink: Sendable {
     send(message, request: request)
     while !isClosed, !isSilent(since: askedAt) {
       let secondsLeft = deadline - SystemClock.seconds
-      guard secondsLeft > 0 else { break }
+      guard secondsLeft > 0, isWanted() else {
+        // The worker may be at it still, and a purge must not wait for what nobody wants.
+        send(.cancel(epoch: 0), request: request)
+        break
+      }
       if let answer = answer.wait(seconds: min(secondsLeft, 0.5)) { return answer }
     }
     return nil

@@ -151,5 +151,6 @@ private let sampleEntries: [JournalEntry] = {
     .copyRemoved(path: "shard0", at: 9), deletion(2, 10, masked: []),
     .quarantined(BlockKey(digest(101)), at: 10), .artifactLost(BlockKey(digest(102)), at: 11),
     .snapshotTaken(through: 12, digest: digest(8)), .restored(lostEntries: 1, at: 12),
+    .workersCutOff(throughDeletion: 2, count: 1, at: 13),
   ]
 }()

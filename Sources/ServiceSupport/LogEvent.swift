@@ -27,6 +27,8 @@ package enum LogEvent: String, CaseIterable, Sendable {
   case sliceUnreadable = "slice_unreadable"
   case discardFailed = "discard_failed"
   case exportRemoved = "export_removed"
+  case exportOutOfReach = "export_out_of_reach"
+  case exportForgotten = "export_forgotten"
   case purgeFailed = "purge_failed"
   case backupAgain = "backup_again"
   case journalRepaired = "journal_repaired"
@@ -40,6 +42,7 @@ package enum LogEvent: String, CaseIterable, Sendable {
   case workerJoined = "worker_joined"
   case workerLeft = "worker_left"
   case workerTurnedAway = "worker_turned_away"
+  case workerCutOff = "worker_cut_off"
   case workerConnectionFailed = "worker_connection_failed"
   case keyRevoked = "key_revoked"
   case keyTurnedOut = "key_turned_out"
@@ -63,16 +66,16 @@ package enum LogEvent: String, CaseIterable, Sendable {
       .debug
     case .developmentMode, .listeningBeyondLoopback, .blockFailed, .artifactLost,
       .artifactRefused, .answerRefused, .groupNotStored, .checkpointNotStored, .discardFailed,
-      .journalRepaired, .workerTurnedAway, .workerConnectionFailed, .noDescriptor,
+      .journalRepaired, .workerTurnedAway, .workerCutOff, .workerConnectionFailed, .noDescriptor,
       .unexpectedMessage, .connectionFailed, .unprovenRefusal, .webhookFailed, .headIgnored:
       .warn
     case .blockQuarantined, .blockDisputed, .artifactUnfit, .artifactNotStored,
-      .artifactUnreadable, .sliceUnreadable, .keyTurnedOut, .backboneUnknown,
-      .purgeFailed, .journalFailed, .uncataloguedFile, .housekeepingFailed, .httpStopped,
+      .artifactUnreadable, .sliceUnreadable, .keyTurnedOut, .backboneUnknown, .purgeFailed,
+      .exportOutOfReach, .journalFailed, .uncataloguedFile, .housekeepingFailed, .httpStopped,
       .requestFailed:
       .error
     case .ready, .runCreated, .trainingRequested, .deletionAccepted, .deletionPurged,
-      .deletionRepaired, .deletionCertified, .exportRemoved, .backupAgain,
+      .deletionRepaired, .deletionCertified, .exportRemoved, .exportForgotten, .backupAgain,
       .journalTailDropped, .workerJoined, .workerLeft, .keyRevoked, .activations,
       .disconnected, .draining, .uploadRefused, .classPinned, .notice:
       .info
@@ -109,6 +112,8 @@ package enum LogEvent: String, CaseIterable, Sendable {
     case .sliceUnreadable: "a slice could not be read for a worker"
     case .discardFailed: "bytes that belong to no block could not be removed"
     case .exportRemoved: "an export held a block that saw a deleted record, and is gone"
+    case .exportOutOfReach: "an export that a purge has to remove could not be, and is tried again"
+    case .exportForgotten: "an operator said that nothing is left of an export"
     case .purgeFailed: "a purge met an error, and is tried again"
     case .backupAgain: "the run changed while it was copied; the backup begins anew"
     case .journalRepaired: "one copy of the journal got from the other what it lacked"
@@ -122,6 +127,7 @@ package enum LogEvent: String, CaseIterable, Sendable {
     case .workerJoined: "a worker proved its key and was welcomed"
     case .workerLeft: "a worker's connection has ended"
     case .workerTurnedAway: "a worker proved its key and may not work"
+    case .workerCutOff: "a worker did not confirm a purge in time, and its connection was ended"
     case .workerConnectionFailed: "a connection to the worker port broke the protocol"
     case .keyRevoked: "a worker's key is gone, and so is its connection"
     case .keyTurnedOut: "too much that came under a key was refused; it may not work any more"

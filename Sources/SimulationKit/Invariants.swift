@@ -17,6 +17,8 @@ final class Invariants {
   private var standing: Set<BlockKey> = []
   /// Blocks that a lying worker has sent with other bits.
   var liesTold = 0
+  /// Sessions that were ended because they did not confirm: nobody vouches for what they hold.
+  private var cutOff: Set<WorkerID> = []
   private var servingMayHaveChanged = false
   /// Failures that counted, of a connection in ten seconds.
   private var failuresNoted: [WorkerID: (window: Milliseconds, count: Int)] = [:]
@@ -46,6 +48,7 @@ final class Invariants {
   // MARK: - The coordinator
 
   func decided(_ event: Event, _ step: Step, _ core: Coordinator) {
+    for case .cutOff(let id, _) in step.effects { cutOff.insert(id) }
     for entry in step.entries {
       switch entry {
       case .deleted(let deletion): for tag in deletion.tags { model.delete(tag) }
@@ -56,6 +59,12 @@ final class Invariants {
       }
     }
     peersWereHeld(step, core)
+    // Whatever a peer does not say, a purge ends: files take a few seconds here.
+    if let purge = core.purge {
+      require(
+        core.now.monotonic - purge.startedAt.monotonic <= Coordinator.confirmationLimit + 10_000,
+        "a purge waits for longer than its bound: \(core.purgeWaits)")
+    }
     for case .accepted(_, let epoch) in step.effects {
       require(
         epoch >> 32 == UInt64(core.state.term), "a result of an earlier term was accepted: \(epoch)"
@@ -146,9 +155,9 @@ final class Invariants {
         world.coordinator.disk.artifacts[artifact] == nil, "artifact \(artifact) was not removed")
     }
     for worker in world.workers {
-      guard let connection = worker.connection, world.coordinator.isConnected(connection) else {
-        continue
-      }
+      guard let connection = worker.connection, world.coordinator.isConnected(connection),
+        connection.id.map({ !cutOff.contains($0) }) ?? true
+      else { continue }
       require(
         worker.heldRecords.isDisjoint(with: gone), "worker \(worker.index) holds a purged record")
       for artifact in artifacts where core.state.artifactUses[artifact] == nil {

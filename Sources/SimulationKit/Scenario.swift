@@ -31,6 +31,8 @@ package struct Scenario: Sendable {
       case idler
       /// Asks for slices that no lease of its own reads.
       case peeker
+      /// Works, and never says that it has forgotten.
+      case mute
     }
   }
 
@@ -71,7 +73,7 @@ package struct Scenario: Sendable {
     // Lies of one kind at a time, so that each has its invariant.
     let lies: Worker.Character = pick([
       .honest, .honest, .honest, .protocolLiar, .bitLiar, .headLiar, .classLiar, .failer, .idler,
-      .peeker,
+      .peeker, .mute,
     ])
     auditShare = lies == .bitLiar ? 1 : pick([0, 0, 0.5])
     let isClassPinned = pick([true, false])

@@ -202,6 +202,13 @@ final class SimulatedCoordinator {
         if core.state.artifactUses[artifact] == nil { disk.artifacts[artifact] = nil }
       case .discardCheckpoint(let key, let checkpoint): disk.removeCheckpoint(checkpoint, of: key)
       case .purge(let order): purge(order)
+      // Disks here fail by losing what was not synced, never by refusing to remove.
+      case .purgeAgain, .removeExport:
+        world.invariants.fail("a place was tried again that never failed")
+      case .cutOff(let id, let reason):
+        world.count("cut off")
+        world.note("worker \(id.number) is cut off: \(reason)")
+        if let connection = connections[id] { world.network.breakOff(connection) }
       }
     }
   }

@@ -210,6 +210,11 @@ final class SimulatedWorker {
     case .takeCheckpoint(let epoch):
       if training?.task.epoch == epoch { training?.wantsCheckpoint = true }
     case .answer(let task): answer(task)
+    case .stopAnswering(let request, let reason):
+      guard answering?.request == request else { return }
+      world.count("answer given up")
+      answering = nil
+      handle(.answerFailed(request: request, reason: reason))
     case .remember(let head): self.head = head
     case .end(.drained):
       world.note("worker \(index) has drained")
@@ -223,6 +228,7 @@ final class SimulatedWorker {
   }
 
   private func send(_ message: WireMessage, _ request: UInt64 = 0) {
+    if case .forgotten = message, character.character == .mute { return world.count("mute") }
     if case .upload(let epoch, let key, let work, let artifact) = message,
       [.protocolLiar, .bitLiar].contains(character.character)
     {
@@ -413,7 +419,7 @@ final class SimulatedWorker {
     world.after(world.chance(1...2_000)) { [unowned self] in
       guard life == self.life else { return }
       whenAwake { [unowned self] in
-        guard life == self.life else { return }
+        guard life == self.life, answering?.request == task.request else { return }
         answering = nil
         // What the answer is made from are the bytes, not the names they were asked by.
         let artifacts = task.view.flatMap(\.artifacts).map { name in

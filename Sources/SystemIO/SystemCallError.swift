@@ -18,6 +18,13 @@ package struct SystemCallError: Error, Equatable, Sendable, CustomStringConverti
   package var isDiskFull: Bool { code == ENOSPC || code == EDQUOT }
   /// Not for this process's user.
   package var isDenied: Bool { code == EACCES || code == EPERM }
+  /// A link stands where a folder or file must.
+  package var isLink: Bool { code == ELOOP }
+  package var isNoFolder: Bool { code == ENOTDIR }
+  package var isThere: Bool { code == EEXIST }
+  package var isReadOnly: Bool { code == EROFS }
+  /// What happened, without the call and the path.
+  package var reason: String { String(cString: strerror(code)) }
   /// A socket's own limit on waiting has passed.
   package var isTimeout: Bool { code == EAGAIN || code == EWOULDBLOCK }
   /// Nobody listens there.

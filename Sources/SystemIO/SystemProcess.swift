@@ -31,7 +31,15 @@ package enum SystemProcess {
     signal(SIGPIPE, SIG_IGN)
   }
 
-  /// Lets SIGTERM and SIGINT through, whatever mask the process was started with: whoever started
+  /// Whether whoever started this process wants it to outlive the terminal.
+  package static var ignoresHangUp: Bool {
+    var action = sigaction()
+    guard sigaction(SIGHUP, nil, &action) == 0 else { return false }
+    // A function's address, but for two that stand for none; 1 is SIG_IGN.
+    return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
+  }
+
+  /// Lets SIGTERM, SIGINT and SIGHUP through, whatever mask the process was started with: whoever started
   /// it must be able to end it.
   ///
   /// - Precondition: no thread but this one has started; threads inherit the mask.
@@ -40,6 +48,7 @@ package enum SystemProcess {
     sigemptyset(&signals)
     sigaddset(&signals, SIGTERM)
     sigaddset(&signals, SIGINT)
+    sigaddset(&signals, SIGHUP)
     sigprocmask(SIG_UNBLOCK, &signals, nil)
   }
 

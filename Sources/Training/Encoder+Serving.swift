@@ -31,6 +31,14 @@ extension Encoder {
     of sequences: [TokenSequence], members: [EnsembleMember], memory: ForwardMemory,
     sharing: Bool = true
   ) throws(TrainingError) -> [[[Float]]] {
+    try logits(of: sequences, members: members, memory: memory, sharing: sharing) { true }!
+  }
+
+  /// The same, or `nil` where `goesOn` says no; it is asked before a member works on some texts.
+  package func logits(
+    of sequences: [TokenSequence], members: [EnsembleMember], memory: ForwardMemory,
+    sharing: Bool = true, while goesOn: () -> Bool
+  ) throws(TrainingError) -> [[[Float]]]? {
     try check(sequences)
     for member in members {
       precondition(member.encoder.encoder === self)
@@ -47,6 +55,7 @@ extension Encoder {
       let room = memory.room(for: texts)
       var level: Int?
       for index in order {
+        guard goesOn() else { return nil }
         if !sharing { level = nil }
         let last = runMember(members[index].encoder, texts, above: &level, room, memory.layout)
         for (record, sequence) in stretch.enumerated() {

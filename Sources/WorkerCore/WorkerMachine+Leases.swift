@@ -18,7 +18,10 @@ extension WorkerMachine {
     var holdsOnlyRetainedRecords: Bool {
       switch phase {
       case .fetching, .training: true
-      case .abandoned, .stopping, .uploading: false
+      // Between two offers the coordinator has said that it did not take it: its lease stands, or
+      // has been cancelled and is over.
+      case .uploading(let offer): offer.nextAt != nil
+      case .abandoned, .stopping: false
       }
     }
   }
@@ -56,6 +59,8 @@ extension WorkerMachine {
     var refusalCount = 0
     /// Set while the coordinator has no room: when to offer again.
     var nextAt: Milliseconds?
+    /// Its lease was cancelled while it was under way: it is not offered again.
+    var isCancelled = false
   }
 
   mutating func take(_ grant: LeaseGrant) {
@@ -162,9 +167,11 @@ extension WorkerMachine {
     case .training:
       self.lease?.phase = .stopping
       effects.append(.stop(epoch: epoch))
-    case .uploading(let offer):
+    case .uploading(var offer):
+      if offer.nextAt != nil { return finishLease(saying: Self.cancelled(epoch)) }
       // An upload under way will be answered.
-      if offer.nextAt != nil { finishLease(saying: Self.cancelled(epoch)) }
+      offer.isCancelled = true
+      self.lease?.phase = .uploading(offer)
     case .abandoned, .stopping: break
     }
   }
@@ -215,6 +222,7 @@ extension WorkerMachine {
       offer.nextAt == nil
     else { return }
     switch refusal {
+    case .busy where offer.isCancelled: finishLease(saying: Self.cancelled(epoch))
     case .busy:
       let pause = min(
         settings.offerPause << Milliseconds(min(offer.refusalCount, 16)),

@@ -24,6 +24,10 @@ extension WorkerMachine {
     var failure: String?
     /// The serving thread has it.
     var isAnswering = false
+    /// The serving thread has been told to give it up.
+    var isStopped = false
+    /// When it is given up, as a purge waits for it although it names nothing that is purged.
+    var givesWayAt: Milliseconds?
   }
 
   mutating func take(_ question: Question) {
@@ -114,9 +118,44 @@ extension WorkerMachine {
     let reason = "the view has changed"
     for question in questions where question.names(artifacts) { refuse(question, reason) }
     questions.removeAll { $0.names(artifacts) }
-    if let held = question, !held.isAnswering, held.question.names(artifacts) {
+    guard let held = question else { return }
+    if held.question.names(artifacts) {
+      giveUpQuestion(reason)
+    } else if held.givesWayAt == nil {
+      // Most are answered before that, and need not be asked again.
+      question?.givesWayAt = now + settings.questionPatience
+    }
+  }
+
+  /// Nobody waits for the answer any more.
+  mutating func cancelQuestion(_ request: UInt64) {
+    if let index = questions.firstIndex(where: { $0.request == request }) {
+      return refuse(questions.remove(at: index), "cancelled")
+    }
+    guard question?.question.request == request else { return }
+    giveUpQuestion("cancelled")
+    settleQuestion()
+  }
+
+  mutating func giveWayIfDue() {
+    guard let due = question?.givesWayAt, due <= now else { return }
+    question?.givesWayAt = nil
+    // The confirmation may have been owed for something else, and be said by now.
+    guard confirmations.owedCount > 0 else { return }
+    giveUpQuestion("it gave way to a purge")
+    settleQuestion()
+  }
+
+  /// Has the serving thread stop, or lets what is fetched go; said when nothing is left of it.
+  private mutating func giveUpQuestion(_ reason: String) {
+    guard let held = question else { return }
+    guard held.isAnswering else {
       question?.failure = held.failure ?? reason
       question?.artifacts = [:]
+      return
     }
+    guard !held.isStopped else { return }
+    question?.isStopped = true
+    effects.append(.stopAnswering(request: held.question.request, reason: reason))
   }
 }

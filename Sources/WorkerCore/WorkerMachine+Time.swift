@@ -8,6 +8,7 @@ extension WorkerMachine {
     if let since = waitingSince, now - since >= settings.answerLimit { return end(.noAnswer) }
     if let deadline = drainDeadline, deadline <= now { return leave() }
     offerAgainIfDue()
+    giveWayIfDue()
     takeCheckpointIfDue()
     if nextHeartbeat <= now {
       send(

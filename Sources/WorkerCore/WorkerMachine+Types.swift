@@ -37,6 +37,8 @@ extension WorkerMachine {
     case takeCheckpoint(epoch: UInt64)
     /// Answered by `answered` or `answerFailed`, once; one question at a time.
     case answer(AnswerTask)
+    /// The serving thread must give this question up as soon as it can, with `answerFailed`.
+    case stopAnswering(request: UInt64, reason: String)
     /// Drop every cached activation, and whatever was made from these artifacts, before the next
     /// effect; work that has begun puts nothing in any more.
     case forget(artifacts: [Digest])
@@ -77,6 +79,8 @@ extension WorkerMachine {
     package var drainPatience: Milliseconds = 5_000
     /// How long a drain waits for the answer to an upload.
     package var uploadPatience: Milliseconds = 20_000
+    /// How long a purge waits for a question that names nothing of what it purges.
+    package var questionPatience: Milliseconds = 1_000
     /// Questions that may wait.
     package var questionLimit = 256
     package var artifactByteLimit = 256 << 20

@@ -96,7 +96,8 @@ package struct WorkerMachine: Sendable {
     guard isWelcome else { return greet(message) }
     switch message {
     case .lease(let grant): take(grant)
-    case .cancel(let epoch): cancel(epoch)
+    // Epoch 0 is no lease's: then the number of a question says what is meant.
+    case .cancel(let epoch): if epoch == 0 { cancelQuestion(request) } else { cancel(epoch) }
     case .uploadAccepted(let epoch): finishUpload(epoch: epoch, refusal: nil)
     case .uploadRefused(let epoch, let refusal): finishUpload(epoch: epoch, refusal: refusal)
     case .slice, .artifact, .unavailable: accept(message, request: request)

@@ -9,19 +9,28 @@ import WireFormat
 import WorkerCore
 
 /// Answers texts with a served prefix of every shard.
-struct Ensemble: Sendable {
-  let model: LoadedModel
-  let recipe: TrainingRecipe
-  /// Keeps the members between questions.
-  let memory: RecordMemory
+package struct Ensemble: Sendable {
+  private let model: LoadedModel
+  private let recipe: TrainingRecipe
+  private let memory: RecordMemory
+
+  /// - Parameter memory: Keeps the members between questions.
+  package init(model: LoadedModel, recipe: TrainingRecipe, memory: RecordMemory) {
+    self.model = model
+    self.recipe = recipe
+    self.memory = memory
+  }
 
   /// The shards' answers, made one by the task's rule; members of earlier views are dropped first.
   ///
   /// A text goes through the layers below all shards' adapters once. Its answer does not depend on
   /// the texts beside it.
-  func answer(
-    _ task: AnswerTask, for use: RecordMemory.Use
-  ) throws -> [ShardedPrediction] {
+  ///
+  /// - Parameter goesOn: Asked before every member works on a few texts.
+  /// - Returns: `nil` where it was asked to give up.
+  package func answer(
+    _ task: AnswerTask, for use: RecordMemory.Use, while goesOn: () -> Bool = { true }
+  ) throws -> [ShardedPrediction]? {
     let (view, inputs) = (task.view, task.inputs)
     let wanted = Set(view.map(\.artifacts))
     // Two views alternate while someone asks for a smaller depth; more are not worth the memory.
@@ -29,10 +38,16 @@ struct Ensemble: Sendable {
     let sequences = inputs.map {
       model.tokens($0.text, pair: $0.textPair, maximumTokens: recipe.maximumTokens)
     }
-    let members = try view.map { try member($0, of: task, for: use) }
+    var members: [RecordMemory.Member] = []
+    for prefix in view {
+      guard goesOn() else { return nil }
+      members.append(try member(prefix, of: task, for: use))
+    }
     let workplace = memory.takeWorkplace(model.encoder)
     defer { memory.putBack(workplace, for: use) }
-    let logits = try model.encoder.logits(of: sequences, members: members, memory: workplace)
+    let logits = try model.encoder.logits(
+      of: sequences, members: members, memory: workplace, while: goesOn)
+    guard let logits else { return nil }
     return inputs.indices.map { text in
       ShardedPrediction(
         logits: task.aggregation.scores(

@@ -32,6 +32,8 @@ final class WorkerSession: Sendable {
     /// The training in hand must end at its next step.
     var isStopped = false
     var wantsCheckpoint = false
+    /// The question that the serving thread must give up, and why.
+    var stoppedQuestion: (request: UInt64, reason: String)?
     /// One for each thread that works on records, fulfilled when the thread is through.
     var threads: [Promise<Bool>] = []
 
@@ -149,7 +151,10 @@ final class WorkerSession: Sendable {
       tasks.put((task, memory.begin()))
     case .stop: state.isStopped = true
     case .takeCheckpoint: state.wantsCheckpoint = true
-    case .answer(let task): questions.put((task, memory.begin()))
+    case .answer(let task):
+      state.stoppedQuestion = nil
+      questions.put((task, memory.begin()))
+    case .stopAnswering(let request, let reason): state.stoppedQuestion = (request, reason)
     case .forget(let artifacts): memory.forget(artifacts: artifacts)
     case .remember(let head): noteHead(head)
     case .log(let text): log.write(.notice, text)
@@ -322,7 +327,12 @@ final class WorkerSession: Sendable {
   private func nextAnswer(_ ensemble: Ensemble) -> WorkerMachine.Event? {
     guard let (task, use) = questions.take() else { return nil }
     do {
-      return .answered(request: task.request, try ensemble.answer(task, for: use))
+      let predictions = try ensemble.answer(task, for: use) {
+        state.withLock { $0.stoppedQuestion?.request != task.request && $0.outcome == nil }
+      }
+      if let predictions { return .answered(request: task.request, predictions) }
+      let reason = state.withLock { $0.stoppedQuestion?.reason }
+      return .answerFailed(request: task.request, reason: reason ?? "the session has ended")
     } catch let error as ServiceError {
       return .answerFailed(request: task.request, reason: error.message)
     } catch {

@@ -253,7 +253,9 @@ let backupCommand = Command(
   let report: BackupReport
   do {
     report = try CoordinatorClient(arguments).post(
-      "/v1/backups", CopyRequest(path: absolute(arguments.string("output"))), timeoutSeconds: 3600)
+      "/v1/backups",
+      CopyRequest(path: FileSystem.canonical(absolute(arguments.string("output")))),
+      timeoutSeconds: 3600)
   } catch let error as ServiceError where error.kind == .tryLater {
     // A conflict, and the folder is the only one there can be: waiting does not end it.
     throw ServiceError(.cannotWrite, error.message, try: error.hint)

@@ -288,7 +288,24 @@ let deletionsCommand = Command(
         item.due.prefix(10) + (item.isOverdue ? " OVERDUE" : ""),
       ])
     }
-    return table.text
+    return ([table.text] + list.deletions.compactMap(waitText)).joined(separator: "\n")
   }
   return .ok
+}
+
+/// What a deletion waits for, a line each.
+private func waitText(_ item: DeletionList.Item) -> String? {
+  var lines = (item.waitsFor ?? []).map { "deletion \(item.deletion) waits for \(waitText($0))" }
+  if let count = item.workersCutOff {
+    lines.append(
+      "deletion \(item.deletion) was purged without "
+        + Humanized.count(Int(count), "worker", plural: "workers")
+        + " that did not confirm and were cut off")
+  }
+  return lines.isEmpty ? nil : lines.joined(separator: "\n")
+}
+
+func waitText(_ wait: DeletionList.Wait) -> String {
+  "\(wait.place)\(wait.subject.map { " \($0)" } ?? "") since \(wait.since)"
+    + (wait.reason.map { ": \($0)" } ?? "")
 }

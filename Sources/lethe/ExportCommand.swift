@@ -148,7 +148,8 @@ private struct Exporter {
       let _: CopyRequest = try client.post(
         "/v1/exports",
         CopyRequest(
-          path: absolute(path),
+          // The coordinator follows no link, so it is told where links lead.
+          path: FileSystem.canonical(absolute(path)),
           artifacts: served.blocks.prefix(served.depth).compactMap(\.artifact)))
     }
     if isCheck { item.tensorsCompared = try content.compare(with: path) }

@@ -17,7 +17,7 @@ let letheTool: CommandLineTool = CommandLineTool(
     statusCommand, dashboardCommand, deleteCommand, deletionsCommand, receiptCommand, ledgerCommand,
     lineageCommand, whyCommand, predictCommand, evaluateCommand, reportCommand, exportCommand,
     verifyCommand, doctorCommand,
-    backupCommand, restoreCommand, journalCommand, trainBlockCommand, benchCommand,
+    exportsCommand, backupCommand, restoreCommand, journalCommand, trainBlockCommand, benchCommand,
     simulateCommand, demoCommand, completionsCommand, manualCommand,
   ],
   explain: explain)

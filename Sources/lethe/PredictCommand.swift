@@ -107,8 +107,8 @@ func predict(
   aggregation: String? = nil, serving: String? = nil, explain: Bool = false
 ) throws -> PredictionResponse {
   var all = PredictionResponse(predictions: [])
-  for start in stride(from: 0, to: records.count, by: 64) {
-    let portion = Array(records[start..<min(start + 64, records.count)])
+  for range in PredictionLimits.ranges(of: records) {
+    let portion = Array(records[range])
     let response: PredictionResponse = try client.post(
       "/v1/predictions",
       PredictionRequest(

@@ -135,6 +135,7 @@ func statusText(_ status: RunStatus) -> String {
       lines.append("audit: \(abandoned) given up after too many attempts; see the alarms")
     }
   }
+  for wait in status.purgeWaitsFor { lines.append("purge waits for \(waitText(wait))") }
   for alarm in status.alarms { lines.append("ALARM: \(alarm)") }
   return lines.joined(separator: "\n")
 }

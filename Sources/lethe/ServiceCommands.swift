@@ -33,7 +33,8 @@ let upCommand = Command(
   name: "up", summary: "run a coordinator and workers on this machine",
   discussion: """
     The embedded default: one coordinator and N workers as processes of their own. Ends them all \
-    on Ctrl-C, or when the coordinator ends. A worker that dies is started again.
+    on Ctrl-C, when its terminal goes away, or when the coordinator ends. A worker that dies is \
+    started again.
     """,
   options: [
     serviceRunOption,

@@ -1,7 +1,12 @@
 import Dispatch
 import Glibc
+import SystemIO
 
-/// Calls back on SIGTERM and SIGINT from the moment it exists; before that, they end the process.
+/// Calls back on SIGTERM, SIGINT and SIGHUP from the moment it exists; before that, they end the
+/// process.
+///
+/// A terminal that goes away hangs up: whoever has started others must end them then too. A process
+/// that was started to outlive it (`nohup`) ignores that signal, and so does this.
 ///
 /// There is no moment in between in which a signal is lost: they are never set to be ignored, and
 /// `init` returns only once the sources watch.
@@ -10,7 +15,8 @@ final class TerminationSignals {
 
   init(_ received: @escaping @Sendable (CInt) -> Void) {
     let watching = DispatchGroup()
-    sources = [SIGTERM, SIGINT].map { number in
+    let numbers = [SIGTERM, SIGINT] + (SystemProcess.ignoresHangUp ? [] : [SIGHUP])
+    sources = numbers.map { number in
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
       source.setEventHandler { received(number) }
       watching.enter()

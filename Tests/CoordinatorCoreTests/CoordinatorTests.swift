@@ -242,6 +242,8 @@ struct Bench {
     bench.join(1)
     bench.trainAll()
     bench.handle(.deletionRequested(token: 1, Bench.wish([Bench.tag(0, 0, 0)])))
+    // One that did not would be cut off.
+    bench.handle(.purgeConfirmed(WorkerID(1), throughDeletion: 1))
     bench.handle(.ticked, after: wait)
     #expect(!bench.coordinator.leases.isEmpty == repairs)
     bench.handle(.trainingRequested)
@@ -276,6 +278,7 @@ struct Bench {
     tight.join(1)
     tight.trainAll()
     tight.handle(.deletionRequested(token: 1, Bench.wish([Bench.tag(0, 0, 0)])))
+    tight.handle(.purgeConfirmed(WorkerID(1), throughDeletion: 1))
     while tight.finishLeases() > 0 {}
     #expect((5..<8).contains(tight.trainedCount))
     let waiting = tight.coordinator.state.plan.allSlots.filter {

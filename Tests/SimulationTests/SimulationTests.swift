@@ -26,8 +26,10 @@ import Testing
     guard !isSanitized else { return }
     // A simulator in which nothing happens keeps every promise, too.
     for happening in [
-      "answer given", "answer recomputed", "block committed", "checkpoint", "clock jump",
+      "answer given", "answer given up", "answer recomputed", "block committed", "checkpoint",
+      "clock jump",
       "closed by coordinator", "closed by worker", "connection broken", "coordinator crash",
+      "cut off",
       "deadline passed", "deletion answered", "drained", "journal repaired", "journal torn",
       "key revoked", "lie", "lie committed", "partition", "purge", "refused confirmed",
       "refused staleLease", "resumed", "tampering", "worker crash", "worker pause",

@@ -10,7 +10,7 @@ import WorkerCore
   enum Work: Sendable, CaseIterable {
     case none, question, fetchingQuestion, waitingQuestion
     case fetchingLease, liveLease, cancelledLease, cancelledFetch, failedFetch, uploadingLease
-    case busyUpload
+    case busyUpload, cancelledUpload
   }
 
   struct Row: Sendable {
@@ -42,7 +42,11 @@ import WorkerCore
       work: .uploadingLease, confirmsAtOnce: false,
       because: "once the upload is taken there is no lease left to cancel"),
     Row(
-      work: .busyUpload, confirmsAtOnce: false, because: "the trained block is still in hand"),
+      work: .busyUpload, confirmsAtOnce: true,
+      because: "the coordinator said that it did not take it, so the lease stands"),
+    Row(
+      work: .cancelledUpload, confirmsAtOnce: false,
+      because: "it may be taken yet, and its lease was cancelled"),
   ]
 
   @Test("come when nothing can hold purged records any more", arguments: rows)
@@ -60,6 +64,8 @@ import WorkerCore
         conversation.tell(.trainingFailed(epoch: 7, Self.cancelled))
       case .uploadingLease: conversation.hear(.uploadRefused(epoch: 7, .staleLease))
       case .busyUpload: conversation.hear(.cancel(epoch: 7))
+      // Not offered again: nothing could be done with it.
+      case .cancelledUpload: conversation.hear(.uploadRefused(epoch: 7, .busy))
       }
     }
     switch row.work {
@@ -78,13 +84,14 @@ import WorkerCore
     case .failedFetch:
       conversation.hear(.lease(Conversation.lease(7)))
       conversation.answerNext(with: .slice([]))
-    case .liveLease, .cancelledLease, .uploadingLease, .busyUpload:
+    case .liveLease, .cancelledLease, .uploadingLease, .busyUpload, .cancelledUpload:
       conversation = Conversation.training()
       if row.work == .cancelledLease { conversation.hear(.cancel(epoch: 7)) }
-      if row.work == .uploadingLease || row.work == .busyUpload {
+      if [.uploadingLease, .busyUpload, .cancelledUpload].contains(row.work) {
         conversation.tell(.trained(epoch: 7, artifact: [5], Conversation.work))
       }
       if row.work == .busyUpload { conversation.hear(.uploadRefused(epoch: 7, .busy)) }
+      if row.work == .cancelledUpload { conversation.hear(.cancel(epoch: 7)) }
     }
     let atOnce = conversation.hear(.forget(throughDeletion: 3, artifacts: []))
     #expect(atOnce.confirmed == (row.confirmsAtOnce ? [3] : []), "\(row.because)")

@@ -30,6 +30,7 @@ import WorkerCore
     var training: UInt64?
     var isStopped = false
     var answering: UInt64?
+    var stopped: UInt64?
     var openLease: UInt64?
     /// Epochs of uploads that are offered and not answered.
     var offered: UInt64?
@@ -134,6 +135,9 @@ extension ScheduleTests.World {
   }
 
   private mutating func cancel() throws {
+    if let question = openQuestions.last, chance(1, of: 4) {
+      return try hear(.cancel(epoch: 0), request: question)
+    }
     guard let epoch = openLease, chance(1, of: 3) else { return try hear(.cancel(epoch: 999)) }
     liveEpoch = nil
     try hear(.cancel(epoch: epoch))
@@ -249,6 +253,9 @@ extension ScheduleTests.World {
         try #require(Set(task.artifacts.keys) == named)
         try #require(task.artifacts.allSatisfy { SHA256.hash($0.value) == $0.key })
         answering = task.request
+      case .stopAnswering(let request, _):
+        try #require(answering == request && stopped != request, "only what runs, and once")
+        stopped = request
       case .begin, .forget, .remember, .log: break
       case .end: isOver = true
       }
