@@ -1,6 +1,7 @@
 import Foundation
 import HTTP
 import SystemIO
+import TestKit
 import Testing
 
 extension TestRun {
@@ -19,16 +20,7 @@ extension TestRun {
         "Content-Type": "application/json",
       ],
       to: try #require(NetworkAddress(try endpoint("http"))),
-      timeoutSeconds: Sanitizer.patience(seconds: 120))
+      timeoutSeconds: Int(Pace.patience(quiet: 12)))
     return Answer(status: answer.status, text: String(decoding: answer.body, as: UTF8.self))
-  }
-
-  /// Waits for something that a running coordinator brings about.
-  func wait(_ what: String, until condition: () throws -> Bool) throws {
-    let deadline = Date(timeIntervalSinceNow: Double(Sanitizer.patience(seconds: 120)))
-    while try !condition() {
-      try #require(Date() < deadline, "\(what) did not come about\n\(log)")
-      usleep(20_000)
-    }
   }
 }

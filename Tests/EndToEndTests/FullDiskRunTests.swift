@@ -1,5 +1,6 @@
 import CoordinatorAPI
 import Foundation
+import TestKit
 import Testing
 
 /// A run whose directory is a disk of a few megabytes, which only root can have made.
@@ -58,7 +59,7 @@ struct FullDiskRunTests {
     try run.train()
     _ = try run.delete(["r1", "r2"])
     var number = 0
-    try run.wait("a block without room") {
+    try waitUntil("a block without room", quiet: 12, seen: run.log) {
       disk.fill(number)
       number += 1
       return run.log.contains("artifact_not_stored")
@@ -67,11 +68,13 @@ struct FullDiskRunTests {
     #expect(full.status == 503 && full.text.contains("[-] disk"), "\(full.text)")
     #expect(try run.status().alarms.contains { $0.contains("disk") || $0.contains("stored") })
     try disk.empty()
-    try run.wait("the certificates") {
+    try waitUntil("the certificates", quiet: 12, seen: run.log) {
       try run.status().deletionsPending == 0
     }
     let status = try run.status()
     #expect(status.blocksTrained == status.blocks && status.waiting.isEmpty)
-    try run.wait("a sound disk") { try run.call("GET", "/readyz").status == 200 }
+    try waitUntil("a sound disk", quiet: 12, seen: run.log) {
+      try run.call("GET", "/readyz").status == 200
+    }
   }
 }

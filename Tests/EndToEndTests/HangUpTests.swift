@@ -1,5 +1,6 @@
 import CoordinatorAPI
 import Foundation
+import TestKit
 import Testing
 
 @Suite("A terminal that goes away, with real processes", .serialized) struct HangUpTests {
@@ -8,7 +9,7 @@ import Testing
     let process = try Lethe.start(
       ["up", "--workers", "1", "--run", run.runFile], under: runner,
       log: run.folder.appendingPathComponent("log"))
-    try run.wait("a worker") {
+    try waitUntil("a worker", quiet: 12, seen: run.log) {
       let output = try Lethe.run(["status", "--run", run.runFile, "--format", "json"])
       let status = try? JSONDecoder().decode(RunStatus.self, from: Data(output.text.utf8))
       return status?.workers.count == 1
@@ -30,7 +31,9 @@ import Testing
     let (process, children) = try up(run)
     defer { for number in children { kill(number, SIGKILL) } }
     kill(process.processIdentifier, SIGHUP)
-    try run.wait("an end of all") { !process.isRunning && !children.contains(where: isRunning) }
+    try waitUntil("an end of all", quiet: 12, seen: run.log) {
+      !process.isRunning && !children.contains(where: isRunning)
+    }
     #expect(process.terminationStatus == 0 && process.terminationReason == .exit)
   }
 }

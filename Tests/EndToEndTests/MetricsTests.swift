@@ -1,8 +1,6 @@
 import CoordinatorAPI
 import CoordinatorCore
 import Foundation
-import HTTP
-import SystemIO
 import TestKit
 import Testing
 import WireFormat
@@ -30,14 +28,5 @@ import WireFormat
 
 extension TestRun {
   /// What Prometheus would read.
-  func metrics() throws -> String {
-    let token = try String(
-      contentsOf: folder.appendingPathComponent("data/token"), encoding: .utf8)
-    let answer = try HTTPClient.send(
-      "GET", "/metrics",
-      headers: ["Authorization": "Bearer \(token.trimmingCharacters(in: .whitespacesAndNewlines))"],
-      to: try #require(NetworkAddress(try endpoint("http"))),
-      timeoutSeconds: Int(Pace.patience(quiet: 2)))
-    return String(decoding: answer.body, as: UTF8.self)
-  }
+  func metrics() throws -> String { try call("GET", "/metrics").text }
 }

@@ -1,6 +1,7 @@
 import CoordinatorAPI
 import CoordinatorCore
 import Foundation
+import TestKit
 import Testing
 import WireFormat
 
@@ -27,7 +28,7 @@ import WireFormat
     let mute = try WireClient(run, key, name: "somebody else", roles: [.serve])
     #expect(mute.hear().isWelcome)
     #expect(try run.delete(["r1"]).first?.state == "masked")
-    try run.wait("a word of the worker") {
+    try waitUntil("a word of the worker", quiet: 12, seen: run.log) {
       try deletions(run)[0].waitsFor?.contains { $0.place == "worker" } == true
         && run.status().purgeWaitsFor.contains { $0.subject == "somebody else" }
     }
@@ -93,7 +94,9 @@ import WireFormat
     // A restart looks for it again, and is not held up either.
     run.killCoordinator()
     try run.startCoordinator()
-    try run.wait("another look") { try exports(run).map(\.state) == ["out of reach"] }
+    try waitUntil("another look", quiet: 12, seen: run.log) {
+      try exports(run).map(\.state) == ["out of reach"]
+    }
     let forget = ["exports", "forget", path, "--run", run.runFile]
     #expect(try Lethe.run(forget).status == 0)
     #expect(try exports(run).isEmpty && run.status().alarms.isEmpty)
@@ -111,7 +114,7 @@ import WireFormat
     let tensors = changed.appendingPathComponent("adapter_model.safetensors")
     try Data("somebody's own".utf8).write(to: tensors)
     _ = try run.delete([try idOfShard0(run)], wait: "certified")
-    try run.wait("the removal") {
+    try waitUntil("the removal", quiet: 12, seen: run.log) {
       try FileManager.default.contentsOfDirectory(atPath: whole.path) == ["notes.txt"]
     }
     #expect(try Data(contentsOf: tensors) == Data("somebody's own".utf8))
@@ -216,7 +219,7 @@ import WireFormat
       #expect((made.status == 0) == isAllowed, "\(path): \(made.errors)")
     }
     _ = try run.delete([try idOfShard0(run)], wait: "certified")
-    try run.wait("the removal") {
+    try waitUntil("the removal", quiet: 12, seen: run.log) {
       !FileManager.default.fileExists(atPath: "\(base)/exports/shard0")
     }
   }
