@@ -18,16 +18,21 @@ final class Fences: Sendable {
   }
 
   private let fences = Guarded<[KeyID: Fence]>([:])
+  private let total = Guarded(0)
 
   private static let firstPause: Milliseconds = 5_000
   private static let longestPause: Milliseconds = 300_000
+  /// After so long without another time the pauses begin anew.
+  private static let memory: Milliseconds = 3_600_000
   /// How long an alarm stands after the last time.
   private static let alarmDuration: Milliseconds = 24 * 3_600_000
 
   func add(_ id: KeyID, name: String, reason: String) {
     let now = SystemClock.monotonicMilliseconds
+    total.withLock { $0 += 1 }
     fences.withLock { fences in
-      let count = (fences[id]?.count ?? 0) + 1
+      let earlier = fences[id].flatMap { now - $0.until < Self.memory ? $0.count : nil }
+      let count = (earlier ?? 0) + 1
       let pause = min(Self.firstPause << Milliseconds(min(count - 1, 16)), Self.longestPause)
       fences[id] = Fence(
         name: name, reason: reason, at: SystemClock.wallMilliseconds, until: now + pause,
@@ -44,7 +49,7 @@ final class Fences: Sendable {
   }
 
   /// Workers that were cut off since the start.
-  var cutOffCount: Int { fences.withLock { $0.values.reduce(0) { $0 + $1.count } } }
+  var cutOffCount: Int { total.withLock { $0 } }
 
   /// What an operator must know, by key.
   var alarms: [String] {
@@ -53,7 +58,7 @@ final class Fences: Sendable {
       fences.filter { now - $0.value.at < Self.alarmDuration }.sorted { $0.key < $1.key }.map {
         id, fence in
         "a worker with key \(fence.name) (\(id)) was cut off at \(Timestamp.text(fence.at))"
-          + (fence.count > 1 ? ", for the \(fence.count)th time" : "")
+          + (fence.count > 1 ? ", \(fence.count) times by now" : "")
           + ": \(fence.reason); revoke the key unless you know why"
       }
     }
