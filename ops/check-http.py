@@ -253,20 +253,24 @@ def events(run):
 
 def crowd(run):
     """Many who stay, and those who come after them; and the ends of slow and silent peers."""
-    begin, open_before = time.monotonic(), run.descriptors()
-    slow = Peer(run)
-    slow.send("GET /v1/status HT")
+    open_before = run.descriptors()
     idle = [Peer(run) for _ in range(400)]
     for peer in idle[:390]:
         peer.send(request("/v1/runs"))
     answers = [peer.reply() for peer in idle[:390]]
     need(all(answer and answer[0] == 200 for answer in answers), "not everybody is answered")
     need(run.ask("GET", "/v1/runs")[0] == 200, "nobody else is answered")
-    surplus = [Peer(run) for _ in range(160)]
-    last = surplus[-1].reply()
-    need(last and last[0] == 503, f"too many are not turned away: {last}")
+    surplus = [Peer(run) for _ in range(520)]
+    need(run.ask("GET", "/v1/runs")[0] == 200, "silent strangers keep others out")
+    kept = idle[0]
+    kept.send(request("/v1/runs"))
+    answer = kept.reply()
+    need(answer and answer[0] == 200, f"strangers pushed out who had shown a token: {answer}")
     for peer in idle + surplus:
         peer.__exit__()
+    begin = time.monotonic()
+    slow = Peer(run)
+    slow.send("GET /v1/status HT")
     while time.monotonic() < begin + 14:
         slow.send("T")
         time.sleep(0.5)

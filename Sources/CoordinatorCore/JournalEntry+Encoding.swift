@@ -68,6 +68,9 @@ extension JournalEntry {
       writer.write(UInt8(16))
       writer.write(lostEntries)
       writer.write(at)
+    case .noted(let note):
+      writer.write(UInt8(48))
+      note.encode(into: &writer)
     }
     return writer.bytes
   }
@@ -113,6 +116,7 @@ extension JournalEntry {
       var request = try reader.readDeletionRequest()
       request.slices = try reader.readSummaries()
       self = .deleted(request)
+    case 48: self = .noted(try RunNote(from: &reader))
     // Types 2 and 7 listed every record; no build writes or reads them any more.
     default: throw .invalid(what: "type of a journal entry", atByte: 0)
     }

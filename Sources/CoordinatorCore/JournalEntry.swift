@@ -49,6 +49,8 @@ package enum JournalEntry: Equatable, Sendable {
   case copyRemoved(path: String, at: Milliseconds)
   /// The run was restored from a backup although `lostEntries` ledger entries were known beyond it.
   case restored(lostEntries: UInt64, at: Milliseconds)
+  /// About salts, about who asked, about an earlier run; no block depends on it.
+  case noted(RunNote)
 }
 
 /// A slice and what block keys know of it.

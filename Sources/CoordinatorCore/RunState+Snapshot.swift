@@ -10,7 +10,9 @@ extension RunState {
   /// computed again, so that a snapshot cannot say two things.
   package var encoded: [UInt8] {
     var writer = CanonicalWriter()
-    writer.write("lethe-run-state-2")
+    let sections = sections
+    // An earlier build reads it too, unless there is something that it would not know.
+    writer.write(sections.isEmpty ? Self.plainFormat : Self.sectionedFormat)
     run.encode(into: &writer)
     writer.write(term)
     writer.write(numericClass) { $0.write($1) }
@@ -61,13 +63,20 @@ extension RunState {
     writer.write(slicesToPurge.sorted()) { $0.write($1) }
     writer.write(artifactsToPurge.sorted()) { $0.write($1) }
     writer.write(copies.values.sorted { $0.path < $1.path }) { $0.write($1) }
+    if !sections.isEmpty {
+      writer.write(sections) {
+        $0.write($1.name)
+        $0.write($1.bytes)
+      }
+    }
     return writer.bytes
   }
 
   /// Reads back what `encoded` wrote, and nothing else; keys are refreshed.
   package init(encoded bytes: [UInt8]) throws {
     var reader = CanonicalReader(bytes)
-    guard try reader.readString() == "lethe-run-state-2" else {
+    let format = try reader.readString()
+    guard format == Self.plainFormat || format == Self.sectionedFormat else {
       throw DecodingFailure.invalid(what: "format of a snapshot", atByte: 0)
     }
     try self.init(RunDescription(from: &reader))
@@ -86,6 +95,7 @@ extension RunState {
     {
       copies[copy.path] = copy
     }
+    if format == Self.sectionedFormat { try readSections(&reader) }
     try reader.finish()
     refreshKeys()
   }

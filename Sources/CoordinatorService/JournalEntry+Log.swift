@@ -32,7 +32,7 @@ extension JournalEntry {
     case .artifactLost(let key, _): log.write(.artifactLost, nil, [.block: Log.Value(key)])
     // What nobody has to look at, and what whoever does it tells himself.
     case .created, .ingested, .started, .numericClassPinned, .snapshotTaken, .copied, .copyRemoved,
-      .restored:
+      .restored, .noted:
       break
     }
   }

@@ -118,7 +118,7 @@ final class WebhookSender: Sendable {
 
   /// What the receiver does not know yet, as of now.
   private func look(_ cursor: inout NoticeCursor) -> [Notice] {
-    let fileAlarms = service.fileAlarms()
+    let (fileAlarms, saltAlarm) = (service.strayAlarms(), service.saltAlarm)
     let (seen, notices) = service.loop.report { [cursor] view, reports in
       var cursor = cursor
       cursor.fit(view.coordinator.state)
@@ -131,6 +131,7 @@ final class WebhookSender: Sendable {
       if view.coordinator.isBehind { conditions.insert(Condition("older_than_its_promises")) }
       if view.isOnReserve { conditions.insert(Condition("disk_full")) }
       if !fileAlarms.isEmpty { conditions.insert(Condition("uncatalogued_file")) }
+      if saltAlarm != nil { conditions.insert(Condition("salts_lost")) }
       cursor.observe(conditions, at: now)
       let trained = reports.reduce(0) { $0 + $1.trainedCount }
       return (

@@ -17,7 +17,8 @@ let letheTool: CommandLineTool = CommandLineTool(
     statusCommand, dashboardCommand, deleteCommand, deletionsCommand, receiptCommand, ledgerCommand,
     lineageCommand, whyCommand, predictCommand, evaluateCommand, reportCommand, exportCommand,
     verifyCommand, doctorCommand,
-    backupCommand, restoreCommand, journalCommand, trainBlockCommand, benchCommand,
+    backupCommand, restoreCommand, tombstonesCommand, journalCommand, trainBlockCommand,
+    benchCommand,
     simulateCommand, demoCommand, completionsCommand, manualCommand,
   ],
   explain: explain)
