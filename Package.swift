@@ -86,7 +86,8 @@ let package = Package(
     .target(
       name: "ServiceSupport",
       dependencies: [
-        "ModelFormats", "Datasets", "WireFormat", "Ledger", "Unlearning", "Hashing", "SystemIO",
+        "ModelFormats", "Datasets", "WireFormat", "Ledger", "Unlearning", "Hashing", "ByteCoding",
+        "SystemIO",
       ],
       swiftSettings: strict),
     .target(name: "CoordinatorAPI", swiftSettings: strict),
@@ -108,7 +109,7 @@ let package = Package(
       swiftSettings: strict),
 
     // Edge: people, terminals and the process itself.
-    .target(name: "CommandLineKit", swiftSettings: strict),
+    .target(name: "CommandLineKit", dependencies: ["ByteCoding"], swiftSettings: strict),
     .target(name: "Receipts", dependencies: ["Ledger", "Hashing"], swiftSettings: strict),
     .target(
       name: "Checkup",

@@ -52,7 +52,7 @@ package struct CommandLineTool: Sendable {
     } catch {
       let failure = userFacing(error)
       let lead = console.errorTerminal.styled("\(name): error:", .red)
-      console.note(lead + failure.text(tool: name).dropFirst("\(name): error:".count))
+      console.note(failure.text(tool: name).dropFirst("\(name): error:".count), lead: lead)
       if wantsJSON(words) { try? console.printJSON(ErrorDocument(failure)) }
       return failure.exitCode
     }
@@ -66,13 +66,13 @@ package struct CommandLineTool: Sendable {
     case nil:
       throw UsageError.missingVerb(path: [name], choices: commands.map(\.name))
     case "--help", "-h":
-      try console.print(help.overview(of: self))
+      try console.printOwn(help.overview(of: self))
       return .ok
     case "--version":
       try console.print("\(name) \(version)")
       return .ok
     case "help":
-      try console.print(try helpPage(for: Array(words.dropFirst()), help))
+      try console.printOwn(try helpPage(for: Array(words.dropFirst()), help))
       return .ok
     default:
       break
@@ -83,13 +83,13 @@ package struct CommandLineTool: Sendable {
       guard rest.contains(where: { $0 == "--help" || $0 == "-h" }) else {
         throw UsageError.missingVerb(path: path, choices: verbs.map(\.name))
       }
-      try console.print(help.describe(command, path: path))
+      try console.printOwn(help.describe(command, path: path))
       return .ok
     case .action(let action):
       let parser = CommandLineParser(command: command, path: path, environment: environment)
       switch try parser.parse(rest) {
       case .help:
-        try console.print(help.describe(command, path: path))
+        try console.printOwn(help.describe(command, path: path))
         return .ok
       case .parsed(let arguments):
         return try action(arguments, console)

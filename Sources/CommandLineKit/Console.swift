@@ -1,3 +1,4 @@
+import ByteCoding
 import Foundation
 
 /// A verb's two outputs: results on one, everything said along the way on the other.
@@ -29,18 +30,32 @@ package struct Console: Sendable {
   }
 
   /// Writes one line of the result; a text that ends in a line break gets no second one.
+  ///
+  /// Names and reasons in it may be somebody else's words: nothing that a terminal would obey gets
+  /// through.
   package func print(_ text: String) throws(OutputError) {
+    try printOwn(text.visibleLines)
+  }
+
+  /// The same for a text that is all our own, with its styles.
+  func printOwn(_ text: String) throws(OutputError) {
     try output.write(Array((text.hasSuffix("\n") ? text : text + "\n").utf8))
   }
 
   /// Writes one JSON document on one line, keys sorted.
   package func printJSON(_ value: some Encodable) throws {
-    try output.write(JSONText.line(value))
+    try printJSON(lines: JSONText.line(value))
   }
 
-  /// Says something to the person at the terminal. A lost note is no reason to stop working.
-  package func note(_ text: String) {
-    try? errors.write(Array((text + "\n").utf8))
+  /// Writes JSON documents, a line each.
+  package func printJSON(lines: [UInt8]) throws(OutputError) {
+    try output.write(Array(String(decoding: lines, as: UTF8.self).visibleJSON.utf8))
+  }
+
+  /// Says something to the person at the terminal, behind a word of our own with its style. A lost
+  /// note is no reason to stop working.
+  package func note(_ text: some StringProtocol, lead: String = "") {
+    try? errors.write(Array((lead + text.visibleLines + "\n").utf8))
   }
 
   /// Starts a progress display on standard error.

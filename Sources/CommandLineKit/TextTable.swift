@@ -1,3 +1,5 @@
+import ByteCoding
+
 /// Rows in aligned columns, two spaces apart, with a heading line.
 package struct TextTable: Sendable {
   package enum Alignment: Sendable { case left, right }
@@ -20,10 +22,10 @@ package struct TextTable: Sendable {
 
   package init(_ columns: [Column]) { self.columns = columns }
 
-  /// - Precondition: one cell a column. Line breaks in a cell are shown as spaces.
+  /// - Precondition: one cell a column. Line breaks in a cell are written out, as all controls are.
   package mutating func append(_ cells: [String]) {
     precondition(cells.count == columns.count, "a row has one cell a column")
-    rows.append(cells.map { String($0.map { $0.isNewline ? " " : $0 }) })
+    rows.append(cells.map(\.visible))
   }
 
   /// The lines, no line ending in spaces. A table without rows is its heading.

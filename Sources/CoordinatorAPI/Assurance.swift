@@ -106,11 +106,14 @@ package struct BackupReport: Codable, Sendable {
   package var records: Int
   package var files: Int
   package var bytes: Int
+  /// What proves that this run wrote the backup; in none, so a copy belongs elsewhere.
+  package var keyFile: String?
 
   package init(
     path: String, journalSequence: UInt64, ledgerSize: UInt64, records: Int, files: Int,
-    bytes: Int
+    bytes: Int, keyFile: String
   ) {
+    self.keyFile = keyFile
     self.path = path
     self.journalSequence = journalSequence
     self.ledgerSize = ledgerSize

@@ -13,11 +13,18 @@ package struct DeletionRequest: Codable, Sendable {
   package var idempotencyKey: String?
   /// `gdpr`, `ccpa` or `days:N` instead of the run's own deadline.
   package var deadline: String?
+  /// Under which the deletion is known elsewhere; kept beside it, in no ledger and no receipt.
+  package var ticket: String?
+  /// Why, in words; kept likewise.
+  package var reason: String?
 
   package init(
     ids: [String], subject: String? = nil, label: String? = nil, duplicates: Bool? = nil,
-    expectedPlan: String? = nil, idempotencyKey: String? = nil, deadline: String? = nil
+    expectedPlan: String? = nil, idempotencyKey: String? = nil, deadline: String? = nil,
+    ticket: String? = nil, reason: String? = nil
   ) {
+    self.ticket = ticket
+    self.reason = reason
     self.ids = ids
     self.subject = subject
     self.label = label
@@ -153,6 +160,10 @@ package struct DeletionList: Codable, Sendable {
     package var waitsFor: [Wait]?
     /// Workers that did not confirm its purge in time and were cut off; `nil` without one.
     package var workersCutOff: UInt32?
+    /// The name of the key that asked, or `token`; like the next two for those who may know.
+    package var askedBy: String?
+    package var ticket: String?
+    package var reason: String?
 
     package init(
       deletion: UInt64, records: Int, state: String, blocksMasked: Int, maskedAt: String,

@@ -67,11 +67,14 @@ package struct DeletionWish: Equatable, Sendable {
   package var requestKey: Digest?
   /// Go ahead only if the plan is still this one.
   package var expectedPlan: Digest?
+  /// Who asks, and why.
+  package var origin: DeletionOrigin?
 
   package init(
     tags: [RecordTag], commitments: [Digest], salt: Digest, due: Milliseconds,
-    requestKey: Digest? = nil, expectedPlan: Digest? = nil
+    requestKey: Digest? = nil, expectedPlan: Digest? = nil, origin: DeletionOrigin? = nil
   ) {
+    self.origin = origin
     self.tags = tags
     self.commitments = commitments
     self.salt = salt
@@ -255,6 +258,8 @@ package enum Event: Sendable {
   case snapshotWritten(through: UInt64, digest: Digest)
   case copied(OutsideCopy)
   case copyRemoved(path: String)
+  /// Once this is durable, the salt's bytes may go.
+  case saltErasureRequested(UInt64)
   /// No file of the run's own holds bytes that the current purge order names, durably: every place
   /// in its directory is done.
   case purgeFinished(throughDeletion: UInt64)

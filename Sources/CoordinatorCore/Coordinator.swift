@@ -106,7 +106,7 @@ package struct Coordinator: Sendable {
       if let block = state.blocks[key] { queue.touchBlocks(ofShard: block.slot.shard) }
     case .numericClassPinned, .trainingRequested, .ingested: queue.touchAll()
     case .created, .started, .purged, .repaired, .certified, .snapshotTaken, .copied, .copyRemoved,
-      .restored, .workersCutOff:
+      .restored, .workersCutOff, .noted:
       break
     }
   }
@@ -177,6 +177,11 @@ package struct Coordinator: Sendable {
 
     case .snapshotWritten(let through, let digest):
       record(.snapshotTaken(through: through, digest: digest), in: &step)
+
+    case .saltErasureRequested(let number):
+      if number > 0, number <= UInt64(state.deletions.count), !state.salts.erased.contains(number) {
+        record(.noted(.saltErased(deletion: number, at: now.wall)), in: &step)
+      }
 
     case .copied(let copy): record(.copied(copy), in: &step)
 
@@ -269,6 +274,10 @@ package struct Coordinator: Sendable {
           slices: records.remove(tags), masked: masked, at: now.wall, due: wish.due,
           requestKey: wish.requestKey,
           requestFingerprint: wish.fingerprint)), in: &step)
+    record(.noted(.salts([SaltCheck(deletion: number, salt: wish.salt)])), in: &step)
+    if let origin = wish.origin {
+      record(.noted(.origin(deletion: number, origin)), in: &step)
+    }
     return .decided(outcomes, blocksMasked: masked.count)
   }
 
@@ -324,7 +333,7 @@ extension Coordinator {
       case .deleted, .quarantined, .disputed, .artifactLost, .trainingRequested:
         mayMoveSome = true
       case .created, .ingested, .repaired, .certified, .snapshotTaken, .copied, .copyRemoved,
-        .restored, .workersCutOff:
+        .restored, .workersCutOff, .noted:
         break
       }
     }

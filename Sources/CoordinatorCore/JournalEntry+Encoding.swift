@@ -80,6 +80,9 @@ extension JournalEntry {
       writer.write(throughDeletion)
       writer.write(count)
       writer.write(at)
+    case .noted(let note):
+      writer.write(UInt8(48))
+      note.encode(into: &writer)
     }
     return writer.bytes
   }
@@ -137,6 +140,7 @@ extension JournalEntry {
       self = .workersCutOff(
         throughDeletion: try reader.readInteger(), count: try reader.readInteger(),
         at: try reader.readMilliseconds())
+    case 48: self = .noted(try RunNote(from: &reader))
     // Types 2 and 7 listed every record; no build writes or reads them any more.
     default: throw .invalid(what: "type of a journal entry", atByte: 0)
     }

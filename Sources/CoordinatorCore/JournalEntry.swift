@@ -54,6 +54,8 @@ package enum JournalEntry: Equatable, Sendable {
   /// Workers did not confirm a purge in time and were cut off: what they hold of the deletions up
   /// to `throughDeletion` that were not purged yet is out of reach.
   case workersCutOff(throughDeletion: UInt64, count: UInt32, at: Milliseconds)
+  /// About salts, about who asked, about an earlier run; no block depends on it.
+  case noted(RunNote)
 }
 
 /// A slice and what block keys know of it.

@@ -10,7 +10,9 @@ extension RunState {
   /// computed again, so that a snapshot cannot say two things.
   package var encoded: [UInt8] {
     var writer = CanonicalWriter()
-    writer.write("lethe-run-state-3")
+    let sections = sections
+    // An earlier build reads it too, unless there is something that it would not know.
+    writer.write(sections.isEmpty ? Self.plainFormat : Self.sectionedFormat)
     run.encode(into: &writer)
     writer.write(term)
     writer.write(numericClass) { $0.write($1) }
@@ -61,10 +63,11 @@ extension RunState {
     writer.write(slicesToPurge.sorted()) { $0.write($1) }
     writer.write(artifactsToPurge.sorted()) { $0.write($1) }
     writer.write(copies.values.sorted { $0.path < $1.path }) { $0.write($1) }
-    writeOpinions(&writer)
-    writer.write(deletions.filter { $0.workersCutOff > 0 }) {
-      $0.write($1.number)
-      $0.write($1.workersCutOff)
+    if !sections.isEmpty {
+      writer.write(sections) {
+        $0.write($1.name)
+        $0.write($1.bytes)
+      }
     }
     return writer.bytes
   }
@@ -73,7 +76,7 @@ extension RunState {
   package init(encoded bytes: [UInt8]) throws {
     var reader = CanonicalReader(bytes)
     let format = try reader.readString()
-    guard ["lethe-run-state-2", "lethe-run-state-3"].contains(format) else {
+    guard format == Self.plainFormat || format == Self.sectionedFormat else {
       throw DecodingFailure.invalid(what: "format of a snapshot", atByte: 0)
     }
     try self.init(RunDescription(from: &reader))
@@ -92,10 +95,7 @@ extension RunState {
     {
       copies[copy.path] = copy
     }
-    if format != "lethe-run-state-2" {
-      try readOpinions(&reader)
-      try readCutOffs(&reader)
-    }
+    if format == Self.sectionedFormat { try readSections(&reader) }
     try reader.finish()
     refreshKeys()
   }
@@ -231,57 +231,6 @@ extension RunState {
       try reader.readAscending(by: \.self) { (reader) throws(DecodingFailure) in
         BlockKey(try reader.readDigest())
       })
-  }
-
-  /// Who trained what, and where keys disagree; not in snapshots of format 2.
-  private func writeOpinions(_ writer: inout CanonicalWriter) {
-    let trained = blocks.values.filter { $0.trainer != nil }.sorted { $0.key < $1.key }
-    writer.write(trained) {
-      $0.write($1.key.digest)
-      $0.write($1.trainer?.bytes ?? [])
-    }
-    writer.write(disputes.sorted { $0.key < $1.key }) {
-      $0.write($1.key.digest)
-      $0.write($1.value.standing)
-      $0.write($1.value.opinions) { $0.write($1) }
-    }
-  }
-
-  private mutating func readOpinions(_ reader: inout CanonicalReader) throws(DecodingFailure) {
-    for (key, trainer) in try reader.readAscending(
-      by: { $0.0 },
-      each: { (reader) throws(DecodingFailure) in
-        (BlockKey(try reader.readDigest()), PeerIdentity(try reader.readBytes()))
-      })
-    {
-      guard blocks[key] != nil else { throw .invalid(what: "trainer of a block", atByte: 0) }
-      blocks[key]?.trainer = trainer
-    }
-    for (key, dispute) in try reader.readAscending(
-      by: { $0.0 },
-      each: { (reader) throws(DecodingFailure) in
-        (
-          BlockKey(try reader.readDigest()),
-          BlockDispute(standing: try reader.readDigest(), opinions: try reader.readOpinions())
-        )
-      })
-    {
-      disputes[key] = dispute
-    }
-  }
-
-  private mutating func readCutOffs(_ reader: inout CanonicalReader) throws(DecodingFailure) {
-    let counts = try reader.readAscending(
-      by: { $0.0 },
-      each: { (reader) throws(DecodingFailure) in
-        (try reader.readInteger(UInt64.self), try reader.readInteger(UInt32.self))
-      })
-    for (number, count) in counts {
-      guard number >= 1, number <= UInt64(deletions.count), count > 0 else {
-        throw .invalid(what: "workers cut off", atByte: 0)
-      }
-      deletions[Int(number) - 1].workersCutOff = count
-    }
   }
 
   private mutating func readPurges(_ reader: inout CanonicalReader) throws(DecodingFailure) {

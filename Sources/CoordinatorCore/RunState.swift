@@ -58,6 +58,12 @@ package struct RunState: Equatable, Sendable {
   /// Exports and backups by path: bytes outside the run's own directory.
   package internal(set) var copies: [String: OutsideCopy] = [:]
 
+  package internal(set) var salts = SaltRegister()
+  /// Who asked for deletions, as far as it was noted.
+  package internal(set) var origins: [UInt64: DeletionOrigin] = [:]
+  /// Records that an earlier run had deleted and this one has never had.
+  package internal(set) var importedTombstones: Set<RecordTag> = []
+
   /// Slices whose part in keys has changed since keys were last computed.
   private var staleSlices: Set<SliceLocation> = []
 
@@ -135,6 +141,7 @@ package struct RunState: Equatable, Sendable {
     case .snapshotTaken: break
     case .copied(let copy): copies[copy.path] = copy
     case .copyRemoved(let path, _): copies[path] = nil
+    case .noted(let note): apply(note)
     case .restored(let lost, _): ledger.forgivenSize = UInt64(ledger.leaves.count) + lost
     case .workersCutOff(let number, let count, _):
       for open in openDeletions where open <= number && deletion(open).purgedAt == nil {

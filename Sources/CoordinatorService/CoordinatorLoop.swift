@@ -44,7 +44,7 @@ final class CoordinatorLoop: Sendable {
     case inspection(@Sendable (borrowing View) -> Void)
     case reporting(@Sendable (borrowing View, [ShardReport]) -> Void)
     case capture(Promise<Result<Capture, SystemCallError>>)
-    case saltErasure(UInt64, Promise<Bool>)
+    case saltErasure(UInt64, isKnown: Promise<Bool>, done: Promise<Bool>)
     case replenishment(@Sendable (SystemCallError) -> Void)
   }
 
@@ -122,11 +122,11 @@ final class CoordinatorLoop: Sendable {
     return try capture.wait().get()
   }
 
-  /// Forgets a deletion's salt; `false` if there was none.
+  /// Forgets a deletion's salt, durably; `false` if there is no such deletion, or it is erased.
   func eraseSalt(ofDeletion number: UInt64) -> Bool {
-    let done = Promise<Bool>()
-    work.put(.saltErasure(number, done))
-    return done.wait()
+    let (isKnown, done) = (Promise<Bool>(), Promise<Bool>())
+    work.put(.saltErasure(number, isKnown: isKnown, done: done))
+    return done.wait() && isKnown.wait()
   }
 
   /// Has the journal keep space aside again if it had to give it up and the disk has room.
@@ -158,7 +158,12 @@ final class CoordinatorLoop: Sendable {
       case .event(let prepare):
         if let event = prepare() { step.add(coordinator.handle(event, at: .now)) }
       case .deletion(let event): step.add(coordinator.handle(event, at: .now))
-      case .inspection, .reporting, .capture, .saltErasure, .replenishment: later.append(item)
+      case .saltErasure(let number, let isKnown, _):
+        let erasure = coordinator.handle(.saltErasureRequested(number), at: .now)
+        isKnown.fulfil(!erasure.entries.isEmpty)
+        step.add(erasure)
+        later.append(item)
+      case .inspection, .reporting, .capture, .replenishment: later.append(item)
       }
     }
     durably {
@@ -195,11 +200,15 @@ final class CoordinatorLoop: Sendable {
         guard journal.isOnReserve else { continue }
         // A file of its own: what goes wrong with it says nothing of the segments.
         do throws(SystemCallError) { try journal.replenish() } catch { failed(error) }
-      case .saltErasure(let number, let done):
+      case .saltErasure(let number, _, let done):
         durably {
-          let isKnown = try SaltStore.read(saltPath)[number] != nil
-          if isKnown { salts = try SaltStore.erase(number, in: saltPath) }
-          done.fulfil(isKnown)
+          // The journal says so by now: a start after a crash here erases the bytes.
+          if coordinator.state.salts.erased.contains(number),
+            try SaltStore.read(saltPath)[number] != nil
+          {
+            salts = try SaltStore.erase(number, in: saltPath)
+          }
+          done.fulfil(true)
         }
       }
     }

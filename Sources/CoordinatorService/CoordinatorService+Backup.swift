@@ -86,9 +86,11 @@ extension CoordinatorService {
     try writer.finish(
       BackupManifest(
         run: state.run.name, journalSequence: sequence,
-        ledgerSize: head.size, ledgerRoot: head.root.hex, files: writer.files))
+        ledgerSize: head.size, ledgerRoot: head.root.hex, files: writer.files
+      ).authenticated(try directory.backupKey()))
     return BackupReport(
       path: path, journalSequence: sequence, ledgerSize: head.size, records: state.recordCount,
-      files: writer.files.count, bytes: writer.files.reduce(0) { $0 + $1.bytes })
+      files: writer.files.count, bytes: writer.files.reduce(0) { $0 + $1.bytes },
+      keyFile: directory.backupKeyPath)
   }
 }

@@ -1,5 +1,7 @@
+import ByteCoding
 import CoordinatorAPI
 import CoordinatorCore
+import HTTP
 import Hashing
 import Ledger
 import ServiceSupport
@@ -27,10 +29,13 @@ extension CoordinatorService {
   private static let maximumIDCount = 100_000
 
   /// Masks records: returns once the deletion is durable and nothing serves what it touched.
-  func delete(_ request: CoordinatorAPI.DeletionRequest, idempotencyKey: String?) throws
-    -> DeletionResponse
-  {
+  ///
+  /// - Parameter askedBy: The name of the key.
+  func delete(
+    _ request: CoordinatorAPI.DeletionRequest, idempotencyKey: String?, askedBy: String
+  ) throws -> DeletionResponse {
     let start = SystemClock.seconds
+    let origin = try Self.origin(request, askedBy: askedBy)
     let selection = try select(request)
     let terms = try Self.terms(request, idempotencyKey: idempotencyKey)
     let valid = selection.ids.compactMap { $0 }
@@ -47,7 +52,7 @@ extension CoordinatorService {
           salt: IDCommitment.salt(deletionSalt: salt, id: id.bytes), id: id.bytes)
       },
       salt: salt, due: due, requestKey: terms.key.map(directory.requestKey),
-      expectedPlan: terms.expectedPlan)
+      expectedPlan: terms.expectedPlan, origin: origin)
     let outcomes: [DeletionOutcome]
     let blocksMasked: Int
     switch decide(wish) {
@@ -251,46 +256,89 @@ extension CoordinatorService {
     return decision.wait()
   }
 
+  /// What is kept of who asked; no part of the ledger or of a receipt.
+  private static func origin(
+    _ request: CoordinatorAPI.DeletionRequest, askedBy: String
+  ) throws -> DeletionOrigin {
+    let texts = [
+      ("ticket", request.ticket, DeletionOrigin.ticketByteCountLimit),
+      ("reason", request.reason, DeletionOrigin.reasonByteCountLimit),
+    ]
+    for (name, text, limit) in texts {
+      guard let text else { continue }
+      guard (1...limit).contains(text.utf8.count),
+        !text.unicodeScalars.contains(where: \.isUnfitToShow)
+      else {
+        throw APIFailure(
+          400, "the \(name) is empty, over \(limit) bytes, or holds control characters")
+      }
+    }
+    return DeletionOrigin(askedBy: askedBy, ticket: request.ticket, reason: request.reason)
+  }
+
+  /// Who asked for a deletion, and why, is for those who delete, audit or operate.
+  func seesOrigins(_ request: HTTPRequest) -> Bool { may(request, .delete) || may(request, .audit) }
+
   /// All deletions, or so many of the last.
-  func deletionList(last count: Int = .max) -> DeletionList {
+  func deletionList(last count: Int = .max, withOrigins: Bool = false) -> DeletionList {
     let now = SystemClock.wallMilliseconds
     return DeletionList(
       deletions: loop.inspect { coordinator in
-        coordinator.state.deletions.suffix(count).map {
-          Self.describe($0, coordinator, at: now)
-        }
-      })
+        coordinator.state.deletions.suffix(count).map { coordinator.described($0) }
+      }.map { Self.describe($0, withOrigin: withOrigins, at: now) })
   }
 
   /// `GET /v1/deletions/{deletion}`
-  func deletion(_ text: String) throws -> DeletionList.Item {
-    let now = SystemClock.wallMilliseconds
+  func deletion(_ text: String, withOrigin: Bool) throws -> DeletionList.Item {
     let found = loop.inspect { coordinator in
       coordinator.state.deletions.first { "\($0.number)" == text }.map {
-        Self.describe($0, coordinator, at: now)
+        coordinator.described($0)
       }
     }
     guard let found else {
       throw APIFailure(
         404, "there is no deletion \(text.prefix(32))", try: "lethe deletions lists them")
     }
-    return found
+    return Self.describe(found, withOrigin: withOrigin, at: SystemClock.wallMilliseconds)
   }
 
   private static func describe(
-    _ deletion: Deletion, _ coordinator: Coordinator, at now: Milliseconds
+    _ described: DescribedDeletion, withOrigin: Bool, at now: Milliseconds
   ) -> DeletionList.Item {
-    DeletionList.Item(
-      deletion: deletion.number, records: deletion.tags.count,
-      state: coordinator.state.progress(of: deletion).rawValue,
+    let deletion = described.deletion
+    var item = DeletionList.Item(
+      deletion: deletion.number, records: deletion.tags.count, state: described.state.rawValue,
       blocksMasked: deletion.masked.count, maskedAt: Timestamp.text(deletion.acceptedAt),
       purgedAt: deletion.purgedAt.map(Timestamp.text),
       repairedAt: deletion.repairedAt.map(Timestamp.text),
       certifiedAt: deletion.certifiedAt.map(Timestamp.text),
       due: Timestamp.text(deletion.due),
-      isOverdue: deletion.certifiedAt == nil && deletion.due < now,
-      waitsFor: deletion.certifiedAt == nil ? describe(coordinator.waits(of: deletion)) : nil,
+      isOverdue: deletion.certifiedAt == nil && deletion.due < now, waitsFor: described.waitsFor,
       workersCutOff: deletion.workersCutOff > 0 ? deletion.workersCutOff : nil)
+    if withOrigin {
+      item.askedBy = described.origin?.askedBy
+      item.ticket = described.origin?.ticket
+      item.reason = described.origin?.reason
+    }
+    return item
+  }
+}
+
+/// A deletion with what its own value does not say.
+private struct DescribedDeletion: Sendable {
+  var deletion: Deletion
+  var state: DeletionState
+  var origin: DeletionOrigin?
+  var waitsFor: [DeletionList.Wait]?
+}
+
+extension Coordinator {
+  fileprivate func described(_ deletion: Deletion) -> DescribedDeletion {
+    DescribedDeletion(
+      deletion: deletion, state: state.progress(of: deletion),
+      origin: state.origins[deletion.number],
+      waitsFor: deletion.certifiedAt == nil
+        ? CoordinatorService.describe(waits(of: deletion)) : nil)
   }
 }
 

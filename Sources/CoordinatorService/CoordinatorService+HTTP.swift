@@ -37,13 +37,14 @@ extension CoordinatorService {
     HTTPHandler(
       refuse: { [self] request in
         do throws(APIFailure) {
-          _ = try route(of: request)
+          try route(of: request).checkBodySize()
           return nil
         } catch {
           return noted(error.response, nil, since: SystemClock.seconds)
         }
       },
       answer: { [self] in answer($0) },
+      knows: { [self] in caller($0) != nil },
       complain: { [self] status, reason in
         noted(APIFailure(status, reason).response, nil, since: SystemClock.seconds)
       })
@@ -56,6 +57,7 @@ extension CoordinatorService {
       // Once more: a key may have been revoked while the body came.
       let call = try self.route(of: request)
       route = call.route
+      try call.checkBodySize()
       return noted(Self.conditional(request, try call.answer(self)), route, since: start)
     } catch let failure as APIFailure {
       return noted(failure.response, route, since: start)
@@ -106,6 +108,23 @@ extension CoordinatorService {
   }
 }
 
+extension APIFailure {
+  init(_ problem: JSONOutline.Problem) {
+    switch problem {
+    case .tooDeep:
+      self.init(413, "the body has more than \(JSONOutline.depthLimit) brackets in each other")
+    case .tooMany:
+      self.init(
+        413,
+        "the body holds more than \(JSONOutline.valueLimit) values, or "
+          + "\(JSONOutline.containerLimit) lists and objects",
+        try: "send several smaller requests")
+    case .nameTwice(let name):
+      self.init(400, "the body names \"\(name.prefix(64))\" twice in one object")
+    }
+  }
+}
+
 extension HTTPResponse {
   init(_ value: some Encodable, status: Int = 200) {
     let encoder = JSONEncoder()
@@ -132,31 +151,20 @@ extension HTTPRequest {
       throw APIFailure(415, "the body is not application/json")
     }
     do {
+      let sent = try JSONOutline(body)
       let value = try JSONDecoder().decode(Value.self, from: Data(body))
-      let sent = try JSONSerialization.jsonObject(with: Data(body), options: .fragmentsAllowed)
-      let known = try JSONSerialization.jsonObject(with: try JSONEncoder().encode(value))
-      guard let name = Self.unknownName(in: sent, among: known) else { return value }
+      let known = try JSONOutline(Array(try JSONEncoder().encode(value)))
+      let strange = sent.paths.subtracting(known.paths).min { $0.lexicographicallyPrecedes($1) }
+      guard let name = strange?.last else { return value }
       throw APIFailure(400, "this path knows no \"\(name.prefix(64))\"")
     } catch let failure as APIFailure {
       throw failure
+    } catch let problem as JSONOutline.Problem {
+      throw APIFailure(problem)
     } catch let error as DecodingError {
       throw APIFailure(400, "the body is not the JSON this path takes: \(Self.place(of: error))")
     } catch {
       throw APIFailure(400, "the body is not the JSON this path takes")
-    }
-  }
-
-  private static func unknownName(in sent: Any, among known: Any) -> String? {
-    switch (sent, known) {
-    case (let sent as [String: Any], let known as [String: Any]):
-      for (name, value) in sent.sorted(by: { $0.key < $1.key }) where !(value is NSNull) {
-        guard let other = known[name] else { return name }
-        if let found = unknownName(in: value, among: other) { return found }
-      }
-      return nil
-    case (let sent as [Any], let known as [Any]):
-      return zip(sent, known).lazy.compactMap { unknownName(in: $0, among: $1) }.first
-    default: return nil
     }
   }
 

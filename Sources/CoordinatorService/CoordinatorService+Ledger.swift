@@ -22,20 +22,18 @@ extension CoordinatorService {
       throw APIFailure(400, "the id is empty, too long or holds control characters")
     }
     let tag = directory.tag(id)
-    let found = loop.inspect { coordinator -> (Deletion, DeletionLedger, String)? in
+    let found = loop.inspect { coordinator -> (Deletion, DeletionLedger, String, SaltRegister)? in
       let state = coordinator.state
-      return state.deletedTags[tag].map { (state.deletion($0), state.ledger, state.origin) }
+      return state.deletedTags[tag].map {
+        (state.deletion($0), state.ledger, state.origin, state.salts)
+      }
     }
-    guard let (deletion, ledger, origin) = found else {
+    guard let (deletion, ledger, origin, register) = found else {
       throw APIFailure(
         404, "no deletion of this id is known",
         try: "lethe lineage record ID tells whether it lives")
     }
-    guard let salt = try SaltStore.read(directory.saltPath)[deletion.number] else {
-      throw APIFailure(
-        410, "the salt of deletion \(deletion.number) was erased; its commitments cannot be opened",
-        try: "the ledger's own entry stays provable: lethe ledger prove")
-    }
+    let salt = try salt(ofDeletion: deletion.number, register)
     guard case .deletion(let entry) = deletion.ledgerEntry,
       let index = ledger.leaves.firstIndex(of: .deletion(deletion.number))
     else { throw APIFailure(500, "the ledger has no entry of deletion \(deletion.number)") }
@@ -51,6 +49,29 @@ extension CoordinatorService {
       commitments: deletion.commitments, masked: deletion.masked,
       replacements: certificate == nil ? [] : deletion.replacements
     ).bytes
+  }
+
+  /// - Throws: What has become of the salt, as far as anybody can know.
+  private func salt(ofDeletion number: UInt64, _ register: SaltRegister) throws -> Digest {
+    let hint = "the ledger's own entry stays provable: lethe ledger prove"
+    switch register.standing(ofDeletion: number, in: try SaltStore.read(directory.saltPath)) {
+    case .present(let salt): return salt
+    case .erased:
+      throw APIFailure(
+        410, "the salt of deletion \(number) was erased; its commitments cannot be opened",
+        try: hint)
+    case .lost:
+      throw APIFailure(
+        503,
+        "the salt of deletion \(number) is lost: nobody had it erased, and the file salts has "
+          + "not the one that the journal knows",
+        try: "put the file salts back from a backup, and start again")
+    case .unknown:
+      throw APIFailure(
+        410,
+        "the salt of deletion \(number) is not in the file salts; whether it was erased or lost "
+          + "is unknown, as the version that accepted it kept no account", try: hint)
+    }
   }
 
   /// That the ledger has only grown since it had so many entries.

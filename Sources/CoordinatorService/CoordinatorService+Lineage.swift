@@ -56,7 +56,8 @@ extension CoordinatorService {
     return try ask(at: sequence) { coordinator in
       let state = coordinator.state
       guard live != nil || isDeleted, state.deletedTags[tag] == nil else {
-        let word = state.deletedTags[tag] == nil ? "unknown" : "deleted"
+        let isGone = state.deletedTags[tag] != nil || state.importedTombstones.contains(tag)
+        let word = isGone ? "deleted" : "unknown"
         return RecordLineage(state: word, shard: nil, slice: nil, blocks: [])
       }
       guard live != nil || state.plan.sliceThresholds == nil else {

@@ -92,7 +92,7 @@ extension CoordinatorService {
       var shown: [String: [UInt8]] = [:]
       var last = SystemClock.seconds
       // A key that is revoked sees no more.
-      while access(request) > .anybody {
+      while may(request, .look) {
         for document in currentDocuments() where shown[document.name] != document.body {
           shown[document.name] = document.body
           try send(Array("event: \(document.name)\ndata: ".utf8) + document.body + [10, 10])

@@ -60,7 +60,8 @@ extension CoordinatorService {
     } catch {
       problems.append("the directory cannot be listed: \(error)")
     }
-    report.problems = problems + loop.inspect { $0.alarms }
+    lookAtSalts()
+    report.problems = problems + [saltAlarm].compactMap { $0 } + loop.inspect { $0.alarms }
     return report
   }
 

@@ -21,6 +21,8 @@ package final class CoordinatorService: Sendable {
   let log: Log
   private let workerListener: TCPListener
   private let httpServer: HTTPServer
+  /// Names under which HTTP is asked for, besides addresses and localhost.
+  let hostNames: Set<String>
   let limits: WorkerLimits
   let lanes = WorkLanes(threadCount: WorkerLimits.workThreads)
   /// Removals that nobody waits for.
@@ -52,6 +54,9 @@ package final class CoordinatorService: Sendable {
   let snapshotting = Guarded(())
   /// Files that nothing explains, as last seen.
   private let strays = Guarded<[String]>([])
+  /// Salts that are missing, with what was looked at to know it.
+  private let lostSalts = Guarded<(size: Int, register: SaltRegister, lost: [UInt64])>(
+    (-1, SaltRegister(), []))
   /// By when accepted deletions have to be finished, unless a request says otherwise.
   let deadline: DeadlinePolicy
   /// How shards' answers become one, unless a question says otherwise.
@@ -82,6 +87,7 @@ package final class CoordinatorService: Sendable {
     aggregation = settings.aggregation
     serving = settings.serving
     isInDevelopment = settings.isInDevelopment
+    hostNames = settings.httpNames
     let run = try OpenedRun(file, base: base, log: log)
     gate = run.gate
     openingAlarms = run.alarms
@@ -199,6 +205,7 @@ extension CoordinatorService {
           log.write(.uncataloguedFile, path)
         }
         strays.withLock { $0 = found }
+        lookAtSalts()
         let sequence = loop.view { $0.sequence }
         if sequence - snapshotSequence > Self.entriesBetweenSnapshots {
           try snapshot()
@@ -212,7 +219,22 @@ extension CoordinatorService {
   }
 
   /// What an operator must look at, besides what the coordinator itself has noticed.
-  func fileAlarms() -> [String] {
+  func fileAlarms() -> [String] { strayAlarms() + [saltAlarm].compactMap { $0 } }
+
+  func strayAlarms() -> [String] {
     strays.withLock { $0.map { "\($0) is in no catalogue: nothing explains it" } }
+  }
+
+  /// Salts that should be there and are not, as of the last look.
+  var saltAlarm: String? { OpenedRun.lostSalts(lostSalts.withLock { $0.lost }) }
+
+  /// Reads the file only when its size or what should be in it has changed.
+  func lookAtSalts() {
+    let register = loop.inspect { $0.state.salts }
+    let size = (try? FileSystem.byteCount(directory.saltPath)) ?? -1
+    let isAsBefore = lostSalts.withLock { $0.size == size && $0.register == register }
+    guard !isAsBefore else { return }
+    let lost = register.lost(from: (try? SaltStore.read(directory.saltPath)) ?? [:])
+    lostSalts.withLock { $0 = (size, register, lost) }
   }
 }

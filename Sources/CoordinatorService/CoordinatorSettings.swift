@@ -16,6 +16,8 @@ package struct CoordinatorSettings {
   /// Where exports and backups may be written; `nil`: anywhere outside the run.
   let exportFolders: [AbsolutePath]?
   let backupFolders: [AbsolutePath]?
+  /// In lower case.
+  let httpNames: Set<String>
 
   /// Reads all of it, so that a mistake stops a start before it has created a run.
   ///
@@ -39,10 +41,31 @@ package struct CoordinatorSettings {
         ? .loopback(
           because: "coordinator.developmentMode accepts a key that everybody knows: switch it off, "
             + "or listen on 127.0.0.1") : .anywhere)
+    httpNames = try Self.names(file.coordinator.httpNames ?? [])
     http = try Listening.address(
       "coordinator.http", file.coordinator.http,
       reach: .loopback(
         because: "listen on 127.0.0.1, and let others in through a proxy that speaks TLS: tokens "
           + "must not cross a network in clear"))
+  }
+
+  private static func names(_ names: [String]) throws -> Set<String> {
+    for name in names {
+      guard (1...253).contains(name.utf8.count),
+        name.utf8.allSatisfy({
+          switch $0 {
+          case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."):
+            true
+          default: false
+          }
+        })
+      else {
+        throw RunFileError(
+          "coordinator.httpNames holds what is not a host name",
+          try: "write names alone, without scheme and port: [\"lethe.example.org\"]")
+      }
+    }
+    return Set(names.map { $0.lowercased() })
   }
 }

@@ -34,7 +34,7 @@ extension JournalEntry {
     case .numericClassPinned(let numericClass): log.write(.classPinned, numericClass)
     // What nobody has to look at, and what whoever does it tells himself.
     case .created, .ingested, .started, .snapshotTaken, .copied, .copyRemoved, .restored,
-      .workersCutOff:
+      .workersCutOff, .noted:
       break
     }
   }

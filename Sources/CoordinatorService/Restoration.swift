@@ -22,7 +22,34 @@ package struct Restoration: Sendable {
     package var blocks: Int
     package var blocksToRetrain: Int
     package var ledgerSize: UInt64
-    package var ledgerEntriesLost: UInt64
+    /// `nil`: nobody can know.
+    package var ledgerEntriesLost: UInt64?
+    /// Whether the backup is proved to be this run's own.
+    package var isAuthentic: Bool
+    /// Keys of the backup that were left out, as nobody vouches for them.
+    package var keysLeftOut: Int
+  }
+
+  /// What a restore may go on without.
+  package struct Terms: Sendable {
+    /// Heads that somebody has seen of this run's ledger.
+    package var checkpoints: [Checkpoint]
+    /// How many ledger entries the operator agrees to lose.
+    package var acceptedLoss: UInt64
+    /// A copy of the run's `backup.key`; by default that of the run's directory.
+    package var backupKeyPath: String?
+    /// Go on where it cannot be known who wrote the backup, or what was deleted after it.
+    package var acceptsUnknown: Bool
+
+    package init(
+      checkpoints: [Checkpoint] = [], acceptedLoss: UInt64 = 0, backupKeyPath: String? = nil,
+      acceptsUnknown: Bool = false
+    ) {
+      self.checkpoints = checkpoints
+      self.acceptedLoss = acceptedLoss
+      self.backupKeyPath = backupKeyPath
+      self.acceptsUnknown = acceptsUnknown
+    }
   }
 
   private let directory: String
@@ -33,29 +60,33 @@ package struct Restoration: Sendable {
     journalFolders = try file.journalFolders(directory: directory)
   }
 
-  /// - Parameters:
-  ///   - checkpoints: Heads that somebody has seen of this run's ledger.
-  ///   - acceptedLoss: How many ledger entries the operator agrees to lose.
-  package func restore(
-    from backup: String, checkpoints: [Checkpoint], acceptedLoss: UInt64
-  ) throws -> Report {
+  package func restore(from backup: String, _ terms: Terms) throws -> Report {
     let manifest = try BackupManifest.read(backup)
-    let backedUp = try RunState(encoded: try FileSystem.read("\(backup)/state"))
+    let backedUp = try RunState(encoded: try manifest.read("state", in: backup))
+    let isAuthentic = try isAuthentic(manifest, backup, terms)
+    let surviving = try survivingState(of: backedUp)
+    // Before anything is written.
+    if surviving == nil { try requireKnowledge(isAuthentic, backup, terms) }
     try FileSystem.createDirectory(directory)
     guard let lock = try DirectoryLock("\(directory)/lock") else {
       throw ServiceError(
         .unavailable, "a coordinator runs on \(directory)", try: "stop it before restoring")
     }
-    try requireSameKey(backup)
-    try restoreKeys(from: backup, manifest)
-    let run = try RunDirectory(directory, journal: journalFolders, lock: lock)
-    let surviving = try survivingState(of: backedUp)
+    try requireSameKey(backup, manifest)
+    if let path = terms.backupKeyPath, isAuthentic {
+      let kept = "\(directory)/\(RunDirectory.backupKeyName)"
+      if !FileSystem.exists(kept) {
+        try FileSystem.replace(kept, with: try FileSystem.read(path))
+      }
+    }
     var state = surviving ?? backedUp
-    let lost = try lostEntries(state, checkpoints, acceptedLoss)
+    let lost = try lostEntries(state, terms.checkpoints, terms.acceptedLoss)
+    let keysLeftOut = try restoreKeys(from: backup, manifest, isAuthentic: isAuthentic)
+    let run = try RunDirectory(directory, journal: journalFolders, lock: lock)
     let leftOut = try restoreFiles(from: backup, manifest, state, to: run)
     if surviving == nil {
       try FileSystem.replace(
-        "\(directory)/salts", with: try FileSystem.read("\(backup)/salts"))
+        "\(directory)/salts", with: try manifest.read("salts", in: backup))
       if lost > 0 {
         state.apply(.restored(lostEntries: lost, at: SystemClock.wallMilliseconds))
       }
@@ -64,13 +95,78 @@ package struct Restoration: Sendable {
         .started(term: state.term + Self.termDistance, at: SystemClock.wallMilliseconds))
       try begin(journalWith: state)
     }
+    if surviving != nil { try restoreSalts(from: backup, manifest, state) }
     let missing = state.artifactUses.keys.count {
       !FileSystem.exists("\(directory)/artifacts/\(ArtifactStore.path(of: $0))")
     }
     return Report(
       directory: directory, source: surviving == nil ? "backup" : "journal",
       records: state.recordCount, recordsLeftOut: leftOut, blocks: state.blocks.count,
-      blocksToRetrain: missing, ledgerSize: state.ledger.head.size, ledgerEntriesLost: lost)
+      blocksToRetrain: missing, ledgerSize: state.ledger.head.size,
+      ledgerEntriesLost: surviving == nil && terms.checkpoints.isEmpty ? nil : lost,
+      isAuthentic: isAuthentic, keysLeftOut: keysLeftOut)
+  }
+
+  /// Whether the run's own key is on the manifest.
+  ///
+  /// - Throws: Where a key is known and the manifest is not under it.
+  private func isAuthentic(
+    _ manifest: BackupManifest, _ backup: String, _ terms: Terms
+  ) throws -> Bool {
+    let path = terms.backupKeyPath ?? "\(directory)/\(RunDirectory.backupKeyName)"
+    guard FileSystem.exists(path) else {
+      guard terms.backupKeyPath == nil else {
+        throw ServiceError(
+          .missingInput, "there is no file \(path)", try: "name a copy of the run's backup.key")
+      }
+      return false
+    }
+    guard manifest.mac != nil else { return false }
+    guard manifest.isAuthentic(try RunDirectory.secret(path)) else {
+      throw ServiceError(
+        .badData,
+        "the manifest of \(backup) is not what this run wrote: it was changed since, or is "
+          + "another run's", try: "use another backup")
+    }
+    return true
+  }
+
+  /// Refuses to build a run on what nobody can know, unless it is accepted in so many words.
+  private func requireKnowledge(_ isAuthentic: Bool, _ backup: String, _ terms: Terms) throws {
+    guard !terms.acceptsUnknown else { return }
+    guard isAuthentic else {
+      throw ServiceError(
+        .configuration,
+        "nobody can know who wrote \(backup): its manifest is not proved by the run's backup.key",
+        try:
+          "give a copy of that key with --backup-key; or go on with --accept-unknown, which brings "
+          + "no keys of the backup back")
+    }
+    guard !terms.checkpoints.isEmpty else {
+      throw ServiceError(
+        .configuration,
+        "what was deleted after this backup is unknown: no journal survived, and no checkpoint of the "
+          + "ledger was given; records deleted since would be trained on again",
+        try: "give the newest checkpoint that anybody kept with --checkpoint; or go on with "
+          + "--accept-unknown, and delete again what people asked for since")
+    }
+  }
+
+  /// Adds the backup's salts that the run lacks, but for those that were erased since.
+  private func restoreSalts(
+    from backup: String, _ manifest: BackupManifest, _ state: RunState
+  ) throws {
+    let path = "\(directory)/salts"
+    _ = try manifest.read("salts", in: backup)
+    let own = FileSystem.exists(path) ? try SaltStore.read(path) : [:]
+    let saved = try SaltStore.read("\(backup)/salts").filter { number, salt in
+      own[number] == nil
+        && state.salts.standing(ofDeletion: number, in: [number: salt]) == .present(salt)
+    }
+    guard !saved.isEmpty else { return }
+    let store = try SaltStore(path)
+    try store.append(
+      saved.sorted { $0.key < $1.key }.map { DeletionSalt(deletion: $0.key, salt: $0.value) })
   }
 
   /// More terms than a lost coordinator can have started since the backup.
@@ -86,9 +182,9 @@ package struct Restoration: Sendable {
     try Journal.retire(before: journal.sequence, in: journalFolders)
   }
 
-  private func requireSameKey(_ backup: String) throws {
+  private func requireSameKey(_ backup: String, _ manifest: BackupManifest) throws {
     let kept = "\(directory)/tombstone.key"
-    let key = try FileSystem.read("\(backup)/tombstone.key")
+    let key = try manifest.read("tombstone.key", in: backup)
     if !FileSystem.exists(kept) { return try FileSystem.replace(kept, with: key) }
     guard try FileSystem.read(kept) == key else {
       throw ServiceError(
@@ -98,15 +194,23 @@ package struct Restoration: Sendable {
   }
 
   /// Brings back who may connect, unless the run still knows: a key revoked since stays revoked.
-  private func restoreKeys(from backup: String, _ manifest: BackupManifest) throws {
+  ///
+  /// - Returns: How many were left out, because anybody may have put them into the backup.
+  private func restoreKeys(
+    from backup: String, _ manifest: BackupManifest, isAuthentic: Bool
+  ) throws -> Int {
     let folder = "\(directory)/\(KeyStore.folderName)"
-    guard !FileSystem.exists(folder) else { return }
+    guard !FileSystem.exists(folder) else { return 0 }
     try FileSystem.createDirectory(folder)
-    for file in manifest.files
-    where file.path == KeyStore.localName || file.path.hasPrefix(KeyStore.folderName + "/") {
-      try FileSystem.replace(
-        "\(directory)/\(file.path)", with: try FileSystem.read("\(backup)/\(file.path)"))
+    let files = manifest.files.map(\.path).filter {
+      $0 == KeyStore.localName || $0.hasPrefix(KeyStore.folderName + "/")
     }
+    guard isAuthentic else { return files.count { $0 != KeyStore.localName } }
+    for path in files {
+      try FileSystem.replace(
+        "\(directory)/\(path)", with: try manifest.read(path, in: backup))
+    }
+    return 0
   }
 
   /// The state of a journal that outlived the rest; `nil` where there is none.
@@ -189,7 +293,7 @@ package struct Restoration: Sendable {
     }
     try writer.finish()
     for file in manifest.files where file.path.hasPrefix("artifacts/") {
-      let bytes = try FileSystem.read("\(backup)/\(file.path)")
+      let bytes = try manifest.read(file.path, in: backup)
       if state.artifactUses[SHA256.hash(bytes)] != nil { _ = try run.artifacts.put(bytes) }
     }
     return leftOut

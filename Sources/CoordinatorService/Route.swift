@@ -1,15 +1,45 @@
 import HTTP
+import WireFormat
 
 /// One operation of the API; `Protocols/openapi.yaml` says the same in its own words.
 package struct Route: Sendable, CustomStringConvertible {
-  /// Who may ask.
-  enum Access: Comparable {
+  /// What a caller must be allowed to.
+  enum Access: CaseIterable {
     /// Whoever reaches the address.
     case anybody
-    /// Who may see what reveals no record and no text: keys of readers.
-    case reader
-    /// The run's token, and keys of operators.
-    case everything
+    /// See how the run stands: nothing that reveals a record or a text.
+    case look
+    /// Have texts classified.
+    case predict
+    /// Read receipts, which show where a deleted record lay.
+    case receipts
+    /// Read lineage, which shows who shares a slice with whom, and have blocks trained again.
+    case audit
+    case delete
+    /// Everything else: training, copies outside the run, salts, the model itself.
+    case operate
+
+    /// The one table of who may do what; `ops/docs/reference/roles.md` says what follows from it.
+    static func allowed(to role: KeyRole) -> Set<Access> {
+      switch role {
+      case .operator: Set(allCases)
+      case .deleter: [.anybody, .look, .receipts, .delete]
+      case .auditor: [.anybody, .look, .receipts, .audit]
+      case .reader: [.anybody, .look]
+      case .predictor: [.anybody, .predict]
+      // For the wire alone.
+      case .worker, .serve: [.anybody]
+      }
+    }
+  }
+
+  /// Who asks, once a token has shown it.
+  struct Caller: Equatable {
+    /// The key's, or `token` for the run's own.
+    var name: String
+    var role: KeyRole
+
+    func may(_ access: Access) -> Bool { Access.allowed(to: role).contains(access) }
   }
 
   /// What an operation is asked.
@@ -18,6 +48,14 @@ package struct Route: Sendable, CustomStringConvertible {
     var request: HTTPRequest
     /// What stood in the path for each of its names.
     var parameters: [String: String]
+
+    /// Refuses a body that is larger than anything this operation is asked, at best unread.
+    func checkBodySize() throws(APIFailure) {
+      let announced = request.headers["content-length"].flatMap { Int($0) } ?? 0
+      guard max(announced, request.body.count) <= route.bodyByteCountLimit else {
+        throw APIFailure(413, "this path takes bodies of \(route.bodyByteCountLimit) bytes")
+      }
+    }
 
     func answer(_ service: CoordinatorService) throws -> HTTPResponse {
       for name in request.query.keys.sorted() where !route.query.contains(name) {
@@ -58,18 +96,20 @@ package struct Route: Sendable, CustomStringConvertible {
   /// Names that the query may hold.
   let query: Set<String>
   let kind: RequestKind
+  let bodyByteCountLimit: Int
   let answer: Answer
   private let pattern: [Substring]
 
   init(
     _ method: String, _ path: String, _ access: Access, query: Set<String> = [],
-    kind: RequestKind? = nil, _ answer: @escaping Answer
+    kind: RequestKind? = nil, body bodyByteCountLimit: Int = 1 << 20, _ answer: @escaping Answer
   ) {
     self.method = method
     self.path = path
     self.access = access
     self.query = query
     self.kind = kind ?? (method == "GET" ? .read : .write)
+    self.bodyByteCountLimit = bodyByteCountLimit
     self.answer = answer
     pattern = path.split(separator: "/")
   }
@@ -106,8 +146,9 @@ extension CoordinatorService {
     let matching = possible.filter { $0.parameters.count == nameCount }
     let method = request.method == "HEAD" ? "GET" : request.method
     let call = matching.first { $0.route.method == method }
-    let mayAsk = access(request)
-    guard mayAsk > .anybody || call?.route.access == .anybody else {
+    try checkHost(request)
+    let caller = caller(request)
+    guard caller != nil || call?.route.access == .anybody else {
       throw APIFailure(
         401, "the bearer token is missing or wrong",
         try: "it stands in the file token of the run's directory",
@@ -120,10 +161,10 @@ extension CoordinatorService {
         405, "this path takes \(methods.joined(separator: ", ")) alone",
         headers: ["Allow": methods.joined(separator: ", ")])
     }
-    guard mayAsk >= call.route.access else {
+    guard call.route.access == .anybody || caller?.may(call.route.access) ?? false else {
       throw APIFailure(
-        403, "a reader's key shows how the run stands, deletions, receipts and the ledger alone",
-        try: "use the run's token or an operator's key: lethe key new --role operator")
+        403, "a key of role \(caller?.role.rawValue ?? "none") does not allow this",
+        try: "use the run's token, or a key of a role that does: lethe key new --role operator")
     }
     return call
   }

@@ -52,7 +52,7 @@ extension RunDirectory {
     var listing = FileListing()
     let fixed: Set = [
       "lock", "salts", "salts" + SaltStore.reserveSuffix, "tombstone.key", "token",
-      "endpoint.json", KeyStore.localName,
+      "endpoint.json", KeyStore.localName, Self.backupKeyName, TombstoneFile.name,
     ]
     let folders: Set = [
       "slices", "artifacts", "checkpoints", KeyStore.folderName, Webhook.folderName,

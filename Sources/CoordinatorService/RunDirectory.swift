@@ -13,6 +13,8 @@ import Unlearning
 /// salts                opens the ledger's commitments; a line can be erased
 /// tombstone.key        turns ids into the tags that state and journal know
 /// token                what people's tools show to be let in
+/// backup.key           says of a backup that this run wrote it; in no backup
+/// tombstones           deletions of an earlier run, until the first start has taken them in
 /// keys/                who may connect, a file a key; see `KeyStore`
 /// local.key            the key of workers on this machine
 /// webhooks/            what receivers of events have been told, a file each
@@ -65,6 +67,13 @@ package final class RunDirectory: Sendable {
   }
 
   package var saltPath: String { "\(path)/salts" }
+
+  static let backupKeyName = "backup.key"
+
+  var backupKeyPath: String { "\(path)/\(Self.backupKeyName)" }
+
+  /// Authenticates the manifests of this run's backups; made when it is first asked for.
+  func backupKey() throws -> [UInt8] { try Self.secret(backupKeyPath) }
 
   /// The pseudonym under which state and journal know a record.
   package func tag(_ id: RecordID) -> RecordTag {
@@ -183,8 +192,24 @@ package final class RunDirectory: Sendable {
     }
   }
 
+  /// Refuses a directory that others may change: whoever can put another file in place of one of
+  /// these is the run's operator.
+  func requirePrivacy() throws {
+    guard try !FileSystem.isOpenToAll(path) else {
+      throw ServiceError(
+        .configuration, "every user of this machine may write to \(path)",
+        try: "chmod 700 \(path); then look whether its files are still yours: lethe verify")
+    }
+  }
+
   /// Reads 32 bytes of hexadecimal, or makes them; readable by the owner only.
-  private static func secret(_ path: String) throws -> [UInt8] {
+  static func secret(_ path: String) throws -> [UInt8] {
+    if FileSystem.exists(path), try !FileSystem.isPrivate(path) {
+      throw ServiceError(
+        .configuration, "\(path) holds a secret, and others than its owner may read it",
+        try: "chmod 600 \(path); if somebody else may have read it, remove a token, and a start "
+          + "makes another")
+    }
     if !FileSystem.exists(path) {
       let text = SystemRandom.bytes(count: 32).hex + "\n"
       try FileSystem.replace(path, with: Array(text.utf8))

@@ -115,6 +115,9 @@ extension RunFile {
     RunFileKey(
       "coordinator", "http", "HOST:PORT on loopback", "Where people connect; port 0: any."),
     RunFileKey(
+      "coordinator", "httpNames", default: "localhost alone", "list of host names",
+      "Names under which a proxy lets others ask; requests for any other name are refused."),
+    RunFileKey(
       "coordinator", "journal", default: "journal-a, journal-b in the directory", "two folders",
       "Where the journal's two copies lie, best on two disks."),
     RunFileKey(

@@ -70,6 +70,8 @@ package struct RunFile: Codable, Sendable {
     package var workers: String
     /// Where people and other programs connect.
     package var http: String
+    /// Names besides addresses under which `http` is asked for; default: localhost alone.
+    package var httpNames: [String]?
     /// Folders of the journal's two copies, best on two disks; default: inside `directory`.
     package var journal: [String]?
     /// By when deletions must be finished: `gdpr`, `ccpa` or `days:N`.

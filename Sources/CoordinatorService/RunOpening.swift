@@ -27,7 +27,8 @@ package struct OpenedRun {
   package init(_ file: RunFile, base: String, log: Log) throws {
     let folder = resolve(file.coordinator.directory, base: base)
     directory = try RunDirectory(folder, journal: try file.journalFolders(directory: folder))
-    salts = try SaltStore(directory.saltPath)
+    try directory.requirePrivacy()
+    var salts = try SaltStore(directory.saltPath)
     // Records without a journal are a run whose disks are missing, not a new one: beginning anew
     // would bring back whatever was deleted.
     let isNew = try FileSystem.list("\(folder)/slices").isEmpty
@@ -45,6 +46,7 @@ package struct OpenedRun {
     guard opened.snapshot != nil || !opened.payloads.isEmpty else {
       (state, records, gate) = try Self.create(file, base: base, directory, journal, log)
       alarms = []
+      self.salts = salts
       return
     }
     var state = try RunState(replaying: opened.snapshot?.bytes, opened.payloads)
@@ -52,6 +54,9 @@ package struct OpenedRun {
     var alarms: [String] = []
     gate = Self.gate(state, backbone: resolve(file.backbone, base: base), &alarms, log)
     records = try Self.check(&state, directory, journal, gate, &alarms, log)
+    try Self.settleSalts(&salts, &state, directory, journal, log)
+    try directory.finishImport(state)
+    self.salts = salts
     self.state = state
     self.alarms = alarms
   }
@@ -79,7 +84,10 @@ package struct OpenedRun {
       throw ServiceError(
         .configuration,
         "the run file differs from the run in \(folder) in: \(changed.joined(separator: ", "))",
-        try: "undo the change, or give the changed run a new coordinator.directory")
+        try:
+          "undo the change, or give the changed run a new coordinator.directory. A new run knows "
+          + "nothing of this one's deletions: before its first start take them along, with lethe "
+          + "tombstones export and import, or with lethe init --from-run")
     }
   }
 
@@ -95,7 +103,9 @@ package struct OpenedRun {
     var state = try RunState(run)
     try startingAdapter?.check(backbone.configuration, backbone: backbone.folder)
     try startingAdapter?.check(run.recipe, layers: state.plan.layerGroups.flatMap { $0 })
+    let tombstones = try directory.importedTombstones()
     var members = try members(file, base: base, run, state.plan)
+    let leftOut = directory.leaveOut(tombstones, of: &members)
     try directory.slices.removeAll()
     try directory.checkpoints.removeAll(directory.checkpoints.all.keys)
     var writer = try directory.recordWriter(state.plan)
@@ -103,9 +113,13 @@ package struct OpenedRun {
       try writer.write(members.removeValue(forKey: location) ?? [], describe: directory.ingested)
     }
     try writer.finish()
-    let entries: [JournalEntry] = [.created(run), .ingested(slices)]
-    try journal.append(entries.map(\.encoded), epoch: 0)
-    state.apply(.ingested(slices))
+    let entries = [JournalEntry.ingested(slices)] + Self.entries(of: tombstones)
+    try journal.append(([.created(run)] + entries).map(\.encoded), epoch: 0)
+    for entry in entries { state.apply(entry) }
+    try directory.finishImport(state)
+    if leftOut > 0 {
+      log.write(.tombstonesHeld, "\(leftOut) records were deleted in an earlier run")
+    }
     log.write(
       .runCreated,
       "\(state.recordCount) records in \(run.shardCount) shards of \(run.sliceCount) slices")

@@ -118,7 +118,7 @@ final class WebhookSender: Sendable {
 
   /// What the receiver does not know yet, as of now.
   private func look(_ cursor: inout NoticeCursor) -> [Notice] {
-    let fileAlarms = service.fileAlarms()
+    let (fileAlarms, saltAlarm) = (service.strayAlarms(), service.saltAlarm)
     let namesTurnedOut = service.misconduct.withLock { $0.namesTurnedOut }
     let hasFences = !service.fences.alarms.isEmpty
     let hasDiskProblem = service.diskProblem() != nil
@@ -139,6 +139,7 @@ final class WebhookSender: Sendable {
       if hasFences { conditions.insert(Condition("worker_cut_off")) }
       if !namesTurnedOut.isEmpty { conditions.insert(Condition("key_turned_out")) }
       if !fileAlarms.isEmpty { conditions.insert(Condition("uncatalogued_file")) }
+      if saltAlarm != nil { conditions.insert(Condition("salts_lost")) }
       cursor.observe(conditions, at: now)
       let trained = reports.reduce(0) { $0 + $1.trainedCount }
       return (

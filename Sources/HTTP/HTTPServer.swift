@@ -7,16 +7,21 @@ package struct HTTPHandler: Sendable {
   /// and ends the connection, so that strangers cannot make the server read.
   package var refuse: @Sendable (HTTPRequest) -> HTTPResponse?
   package var answer: @Sendable (HTTPRequest) -> HTTPResponse
+  /// Whether a request shows that its sender may ask for more than anybody: his connection is then
+  /// not the first to go when there are too many.
+  package var knows: @Sendable (HTTPRequest) -> Bool
   /// Says that what came is no request, or that there is no room for it.
   package var complain: @Sendable (_ status: Int, _ reason: String) -> HTTPResponse
 
   package init(
     refuse: @escaping @Sendable (HTTPRequest) -> HTTPResponse?,
     answer: @escaping @Sendable (HTTPRequest) -> HTTPResponse,
+    knows: @escaping @Sendable (HTTPRequest) -> Bool = { _ in false },
     complain: @escaping @Sendable (_ status: Int, _ reason: String) -> HTTPResponse
   ) {
     self.refuse = refuse
     self.answer = answer
+    self.knows = knows
     self.complain = complain
   }
 }
@@ -25,12 +30,22 @@ package struct HTTPHandler: Sendable {
 package final class HTTPServer: Sendable {
   /// Who is connected, and what they hold.
   private struct Load {
-    var connections = 0
+    var guests: [UInt64: Guest] = [:]
+    var lastGuest: UInt64 = 0
     /// Requests that have begun to come and are not answered yet.
     var requests = 0
     var streams = 0
     /// Of bodies that are being read.
     var bytes = 0
+  }
+
+  /// A connection, as far as it matters to those who come after it.
+  private struct Guest {
+    let connection: TCPConnection
+    /// It has shown that it may ask for more than anybody.
+    var isKnown = false
+    /// Since when no whole head has come; `nil` while a request is answered.
+    var silentSince: Double?
   }
 
   private let listener: TCPListener
@@ -42,6 +57,8 @@ package final class HTTPServer: Sendable {
   static let maximumStreamCount = 32
   static let maximumBodyByteCount = 256 << 20
   static let idleSeconds = 60
+  /// The same for those who have not shown yet that they may ask.
+  static let strangerSeconds = 10
   static let headSeconds = 10.0
   static let bodySeconds = 120.0
   /// How long a peer may neither send nor take anything.
@@ -60,28 +77,45 @@ package final class HTTPServer: Sendable {
   package func serve(_ handler: HTTPHandler) throws(SystemCallError) {
     while true {
       let connection = try listener.accept()
-      let isWelcome = load.withLock { load in
-        guard load.connections < Self.maximumConnectionCount else { return false }
-        load.connections += 1
-        return true
-      }
-      guard isWelcome else {
+      let (guest, evicted) = load.withLock { Self.admit(connection, to: &$0) }
+      evicted?.shutDown()
+      guard let guest else {
         let response = handler.complain(503, "too many connections; try again")
         try? connection.write(Self.encoded(response, isHead: false, isLast: true))
         connection.shutDown()
         continue
       }
       BackgroundThread.start("http") { [self] in
-        var conversation = Conversation(connection, self, handler)
+        var conversation = Conversation(connection, guest, self, handler)
         conversation.run()
         connection.shutDown()
-        load.withLock { $0.connections -= 1 }
+        load.withLock { $0.guests[guest] = nil }
       }
     }
   }
 
+  /// Finds room for a connection: if need be that of the stranger who has been silent longest, so
+  /// that nobody can keep others out by saying nothing.
+  private static func admit(_ connection: TCPConnection, to load: inout Load)
+    -> (guest: UInt64?, evicted: TCPConnection?)
+  {
+    var evicted: TCPConnection?
+    if load.guests.count >= maximumConnectionCount {
+      let silent = load.guests.compactMap { number, guest in
+        guest.isKnown ? nil : guest.silentSince.map { (since: $0, number: number) }
+      }
+      guard let oldest = silent.min(by: { ($0.since, $0.number) < ($1.since, $1.number) }) else {
+        return (nil, nil)
+      }
+      evicted = load.guests.removeValue(forKey: oldest.number)?.connection
+    }
+    load.lastGuest += 1
+    load.guests[load.lastGuest] = Guest(connection: connection, silentSince: SystemClock.seconds)
+    return (load.lastGuest, evicted)
+  }
+
   private var isCrowded: Bool {
-    load.withLock { $0.connections > Self.crowdedConnectionCount }
+    load.withLock { $0.guests.count > Self.crowdedConnectionCount }
   }
 
   private func claim(_ bytes: Int) -> Bool {
@@ -109,12 +143,17 @@ package final class HTTPServer: Sendable {
   /// One connection, from its first byte to its end.
   private struct Conversation {
     private let connection: TCPConnection
+    private let guest: UInt64
     private let server: HTTPServer
     private let handler: HTTPHandler
     private var assembly = HTTPAssembly()
     private var claimed = 0
+    private var isKnown = false
 
-    init(_ connection: TCPConnection, _ server: HTTPServer, _ handler: HTTPHandler) {
+    init(
+      _ connection: TCPConnection, _ guest: UInt64, _ server: HTTPServer, _ handler: HTTPHandler
+    ) {
+      self.guest = guest
       self.connection = connection
       self.server = server
       self.handler = handler
@@ -125,6 +164,7 @@ package final class HTTPServer: Sendable {
       do {
         while try exchange() {
           try assembly.next()
+          noteSilence(since: SystemClock.seconds)
           // Waiting for the next one holds nothing.
           _ = server.claim(-claimed)
           claimed = 0
@@ -136,10 +176,18 @@ package final class HTTPServer: Sendable {
       }
     }
 
+    private func noteSilence(since time: Double?) {
+      server.load.withLock { load in
+        load.guests[guest]?.silentSince = time
+        load.guests[guest]?.isKnown = isKnown
+      }
+    }
+
     /// Reads a request and answers it; `false` when nothing more is to come.
     private mutating func exchange() throws -> Bool {
       if assembly.isEmpty {
-        connection.setTimeout(seconds: HTTPServer.idleSeconds)
+        connection.setTimeout(
+          seconds: isKnown ? HTTPServer.idleSeconds : HTTPServer.strangerSeconds)
         let first = try connection.readSome(limit: assembly.wantedByteCount)
         guard !first.isEmpty else { return false }
         try assembly.take(first)
@@ -151,6 +199,7 @@ package final class HTTPServer: Sendable {
       connection.setTimeout(seconds: HTTPServer.silenceSeconds)
       try read(for: HTTPServer.headSeconds) { $0.head == nil }
       guard let head = assembly.head else { return false }
+      noteSilence(since: nil)
       var request = try HTTPRequest(head)
       let isHead = request.method == "HEAD"
       if !assembly.isWhole, let refusal = handler.refuse(request) {
@@ -162,6 +211,7 @@ package final class HTTPServer: Sendable {
       }
       try read(for: HTTPServer.bodySeconds) { !$0.isWhole }
       request.body = assembly.body
+      isKnown = handler.knows(request)
       let response = handler.answer(request)
       let isLast = head.endsConnection || response.stream != nil || server.isCrowded
       guard let stream = response.stream, !isHead else {

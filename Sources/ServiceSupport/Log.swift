@@ -1,3 +1,4 @@
+import ByteCoding
 import ModelFormats
 import SystemIO
 
@@ -82,12 +83,10 @@ package struct Log: Sendable {
 
   /// A peer's words must not begin a line of their own, nor move the cursor.
   private static func oneLine(_ text: String) -> String {
-    guard text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
-      return text
-    }
+    guard text.unicodeScalars.contains(where: \.isUnfitToShow) else { return text }
     var line = String.UnicodeScalarView()
     for scalar in text.unicodeScalars {
-      line.append(scalar.properties.generalCategory == .control ? " " : scalar)
+      line.append(scalar.isUnfitToShow ? " " : scalar)
     }
     return String(line)
   }

@@ -34,6 +34,8 @@ package enum LogEvent: String, CaseIterable, Sendable {
   case journalRepaired = "journal_repaired"
   case journalTailDropped = "journal_tail_dropped"
   case journalFailed = "journal_failed"
+  case saltsLost = "salts_lost"
+  case tombstonesHeld = "tombstones_held"
   case uncataloguedFile = "uncatalogued_file"
   case housekeepingFailed = "housekeeping_failed"
   case httpStopped = "http_stopped"
@@ -71,12 +73,12 @@ package enum LogEvent: String, CaseIterable, Sendable {
       .warn
     case .blockQuarantined, .blockDisputed, .artifactUnfit, .artifactNotStored,
       .artifactUnreadable, .sliceUnreadable, .keyTurnedOut, .backboneUnknown, .purgeFailed,
-      .exportOutOfReach, .journalFailed, .uncataloguedFile, .housekeepingFailed, .httpStopped,
-      .requestFailed:
+      .exportOutOfReach, .journalFailed, .saltsLost, .uncataloguedFile, .housekeepingFailed,
+      .httpStopped, .requestFailed:
       .error
     case .ready, .runCreated, .trainingRequested, .deletionAccepted, .deletionPurged,
       .deletionRepaired, .deletionCertified, .exportRemoved, .exportForgotten, .backupAgain,
-      .journalTailDropped, .workerJoined, .workerLeft, .keyRevoked, .activations,
+      .journalTailDropped, .tombstonesHeld, .workerJoined, .workerLeft, .keyRevoked, .activations,
       .disconnected, .draining, .uploadRefused, .classPinned, .notice:
       .info
     }
@@ -119,6 +121,8 @@ package enum LogEvent: String, CaseIterable, Sendable {
     case .journalRepaired: "one copy of the journal got from the other what it lacked"
     case .journalTailDropped: "an unfinished batch, never acknowledged, was dropped"
     case .journalFailed: "the journal could not be written; the coordinator ends"
+    case .saltsLost: "the file salts lacks what the journal says it holds"
+    case .tombstonesHeld: "records that an earlier run had deleted were not taken in"
     case .uncataloguedFile: "a file in the run's directory that nothing explains"
     case .housekeepingFailed: "looking after files or snapshots met an error"
     case .httpStopped: "no more requests can be taken; the coordinator ends"

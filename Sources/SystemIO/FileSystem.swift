@@ -114,6 +114,13 @@ package enum FileSystem {
     return mode & othersMayNot == 0
   }
 
+  /// Whether any user may put files into a directory, or take them out.
+  package static func isOpenToAll(_ path: String) throws(SystemCallError) -> Bool {
+    var status = stat()
+    guard stat(path, &status) == 0 else { throw SystemCallError("stat", path) }
+    return status.st_mode & 0o002 != 0
+  }
+
   package static func synchronizeDirectory(_ path: String) throws(SystemCallError) {
     let directory = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
     guard fsync(directory.number) == 0 else { throw SystemCallError("fsync", path) }

@@ -25,8 +25,24 @@ package struct NetworkAddress: Equatable, Sendable, CustomStringConvertible {
   }
 
   /// Whether only processes of this machine can reach it.
+  ///
+  /// A name that begins like an address is a name: who owns it decides where it leads.
   package var isLoopback: Bool {
-    host == "localhost" || host == "::1" || (host.hasPrefix("127.") && !host.contains(":"))
+    if host == "localhost" { return true }
+    if let bytes = Self.bytes(host, family: AF_INET, count: 4) { return bytes[0] == 127 }
+    guard let bytes = Self.bytes(host, family: AF_INET6, count: 16) else { return false }
+    let mapped: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127]
+    return bytes == [UInt8](repeating: 0, count: 15) + [1] || bytes.starts(with: mapped)
+  }
+
+  /// Whether a text is an address of either family in numbers, and not a name.
+  package static func isLiteral(_ host: String) -> Bool {
+    bytes(host, family: AF_INET, count: 4) != nil || bytes(host, family: AF_INET6, count: 16) != nil
+  }
+
+  private static func bytes(_ host: String, family: CInt, count: Int) -> [UInt8]? {
+    var bytes = [UInt8](repeating: 0, count: count)
+    return inet_pton(family, host, &bytes) == 1 ? bytes : nil
   }
 
   package var description: String {

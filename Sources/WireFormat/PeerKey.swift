@@ -51,10 +51,16 @@ package enum KeyRole: String, CaseIterable, Sendable {
   case worker
   /// Answers predictions and never sees a record of the training set.
   case serve
-  /// Directs the run over HTTP; no use on the wire.
+  /// Directs the run over HTTP; no use on the wire, as all that follow.
   case `operator`
-  /// Looks at the run over HTTP; no use on the wire.
+  /// Looks at how the run stands.
   case reader
+  /// Has texts classified, and sees nothing else.
+  case predictor
+  /// Reads receipts, lineage and the ledger, and has blocks trained again to compare.
+  case auditor
+  /// Deletes records and reads their receipts.
+  case deleter
 }
 
 /// A secret that coordinator and worker share, with the name and the rights of its holder.

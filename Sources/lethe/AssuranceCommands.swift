@@ -1,3 +1,4 @@
+import ByteCoding
 import CommandLineKit
 import CoordinatorAPI
 import CoordinatorService
@@ -220,14 +221,15 @@ let whyCommand = Command(
   try show(history, arguments, console) { history in
     var lines = [
       "block \(history.shard)/\(history.sequence)/\(history.stage) is \(history.state)"
-        + (history.reason.map { ": \($0)" } ?? "")
+        + (history.reason.map { ": \($0.visible)" } ?? "")
     ]
     if history.losses.isEmpty { lines.append("it was never taken out of service") }
     for loss in history.losses {
       lines.append("\(loss.at) lost to \(loss.cause)")
       for field in loss.fields {
         lines.append(
-          "  \(field.changed ? "≠" : "=") \(field.name)\(field.detail.map { ": \($0)" } ?? "")")
+          "  \(field.changed ? "≠" : "=") \(field.name)\(field.detail.map { ": \($0.visible)" } ?? "")"
+        )
       }
     }
     return lines.joined(separator: "\n")
@@ -263,10 +265,19 @@ let backupCommand = Command(
   try show(report, arguments, console) { report in
     """
     wrote \(report.path): \(report.records) records, \(report.files) files, \
-    \(report.bytes) bytes, at journal \(report.journalSequence), ledger \(report.ledgerSize)
+    \(report.bytes) bytes, at journal \(report.journalSequence), ledger \(report.ledgerSize)\
+    \(report.keyFile.map { "\nkeep a copy of \($0) apart from backups: it proves who wrote them" } ?? "")
     """
   }
   return .ok
+}
+
+private func lossText(_ report: Restoration.Report) -> String {
+  switch (report.ledgerEntriesLost, report.source) {
+  case (let lost?, "journal"): "\(lost) lost"
+  case (let lost?, _): "\(lost) lost up to the newest checkpoint; what came after it is unknown"
+  case (nil, _): "and what was deleted after the backup is unknown: delete again whatever was"
+  }
 }
 
 let restoreCommand = Command(
@@ -286,6 +297,15 @@ let restoreCommand = Command(
       "checkpoint", .path, placeholder: "FILE", repeats: true,
       help: "A head of this run's ledger that somebody has seen."),
     CommandOption(
+      "backup-key", .path, placeholder: "FILE",
+      help: "A copy of the run's backup.key; default: the one in its directory."),
+    CommandOption(
+      "accept-unknown", .flag,
+      help: """
+        Restore although nobody can know who wrote the backup, or what was deleted after it. Keys of \
+        a backup that the run's backup.key does not prove stay out.
+        """),
+    CommandOption(
       "accept-loss", .integer(0...Int.max), placeholder: "N", default: "0",
       help: "Restore although up to N ledger entries are lost by it."),
   ], exitCodes: [.configuration, .badData, .missingInput, .unavailable]
@@ -294,14 +314,19 @@ let restoreCommand = Command(
   let restoration = try Restoration(try readRunFile(path), base: folder(of: path))
   let report = try restoration.restore(
     from: arguments.string("from"),
-    checkpoints: try arguments.strings("checkpoint").map(readCheckpoint),
-    acceptedLoss: UInt64(arguments.integer("accept-loss")))
+    Restoration.Terms(
+      checkpoints: try arguments.strings("checkpoint").map(readCheckpoint),
+      acceptedLoss: UInt64(arguments.integer("accept-loss")),
+      backupKeyPath: arguments.string(ifGiven: "backup-key"),
+      acceptsUnknown: arguments.flag("accept-unknown")))
   try show(report, arguments, console) { report in
     """
     restored \(report.directory) by its \(report.source): \(report.records) records, \
     \(report.recordsLeftOut) left out as deleted since
     \(report.blocks) blocks, \(report.blocksToRetrain) of them to be retrained; ledger of \
-    \(report.ledgerSize) entries, \(report.ledgerEntriesLost) lost
+    \(report.ledgerSize) entries, \(lossText(report))\
+    \(report.keysLeftOut > 0 ? "\nkeys left out, as nobody vouches for them: "
+      + "\(report.keysLeftOut); make new ones with lethe key new" : "")
     """
   }
   return .ok

@@ -1,3 +1,4 @@
+import ByteCoding
 import CommandLineKit
 import CoordinatorAPI
 import CoordinatorService
@@ -65,7 +66,14 @@ struct CoordinatorClient: Sendable {
 
   private init(address: NetworkAddress, tokenPath: String) throws {
     self.address = address
-    let text = String(decoding: try FileSystem.read(tokenPath), as: UTF8.self)
+    guard try !FileSystem.exists(tokenPath) || FileSystem.isPrivate(tokenPath) else {
+      throw ServiceError(
+        .configuration, "\(tokenPath) holds a token, and others than its owner may read it",
+        try:
+          "chmod 600 \(tokenPath); if somebody else may have read it, make another: lethe help key")
+    }
+    let text = String(
+      decoding: TextLines.withoutByteOrderMark(try FileSystem.read(tokenPath)), as: UTF8.self)
     if let key = PeerKey(line: text) {
       token = "\(key.id.hex).\(key.secret.hex)"
     } else {

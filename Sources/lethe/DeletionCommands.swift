@@ -47,6 +47,11 @@ let deleteCommand = Command(
       "idempotency-key", .text, placeholder: "KEY",
       help: "The same key again is the same request, with the same answer."),
     CommandOption(
+      "ticket", .text, placeholder: "T",
+      help: "Under which the request is known elsewhere; shown by deletions, in no receipt."),
+    CommandOption(
+      "reason", .text, placeholder: "R", help: "Why, in words without names; shown likewise."),
+    CommandOption(
       "deadline", .text, placeholder: "POLICY",
       help: "gdpr (a calendar month), ccpa (45 days) or days:N; default: the run file's."),
     CommandOption(
@@ -69,7 +74,8 @@ let deleteCommand = Command(
     ids: try ids(arguments), subject: arguments.string(ifGiven: "subject"),
     duplicates: arguments.flag("duplicates") ? true : nil,
     idempotencyKey: arguments.string(ifGiven: "idempotency-key"),
-    deadline: arguments.string(ifGiven: "deadline"))
+    deadline: arguments.string(ifGiven: "deadline"),
+    ticket: arguments.string(ifGiven: "ticket"), reason: arguments.string(ifGiven: "reason"))
   try add(arguments.strings("where"), to: &request)
   if let path = arguments.string(ifGiven: "plan") {
     let plan = try readPlan(path)
@@ -277,16 +283,22 @@ let deletionsCommand = Command(
   let list: DeletionList = try CoordinatorClient(arguments).get("/v1/deletions")
   try show(list, arguments, console) { list in
     guard !list.deletions.isEmpty else { return "no deletions" }
-    var table = TextTable([
-      .right("deletion"), .right("records"), .left("state"), .right("blocks masked"),
-      .left("masked"), .left("purged"), .left("repaired"), .left("certified"), .left("due"),
-    ])
+    let hasOrigins = list.deletions.contains {
+      $0.ticket != nil || $0.reason != nil || $0.askedBy ?? "token" != "token"
+    }
+    var table = TextTable(
+      [
+        .right("deletion"), .right("records"), .left("state"), .right("blocks masked"),
+        .left("masked"), .left("purged"), .left("repaired"), .left("certified"), .left("due"),
+      ] + (hasOrigins ? [.left("asked by"), .left("ticket"), .left("reason")] : []))
     for item in list.deletions {
-      table.append([
-        "\(item.deletion)", "\(item.records)", item.state, "\(item.blocksMasked)", item.maskedAt,
-        item.purgedAt ?? "-", item.repairedAt ?? "-", item.certifiedAt ?? "-",
-        item.due.prefix(10) + (item.isOverdue ? " OVERDUE" : ""),
-      ])
+      let origin = [item.askedBy ?? "-", item.ticket ?? "-", item.reason ?? "-"]
+      table.append(
+        [
+          "\(item.deletion)", "\(item.records)", item.state, "\(item.blocksMasked)", item.maskedAt,
+          item.purgedAt ?? "-", item.repairedAt ?? "-", item.certifiedAt ?? "-",
+          item.due.prefix(10) + (item.isOverdue ? " OVERDUE" : ""),
+        ] + (hasOrigins ? origin : []))
     }
     return ([table.text] + list.deletions.compactMap(waitText)).joined(separator: "\n")
   }

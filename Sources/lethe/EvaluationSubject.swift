@@ -1,3 +1,4 @@
+import ByteCoding
 import CommandLineKit
 import CoordinatorAPI
 import CoordinatorCore
@@ -110,7 +111,7 @@ struct EvaluationSubject {
     let members = Dictionary(grouping: try lineages.flatMap(members), by: \.prefix.depth)
     let work = members.values.reduce(0) { $0 + $1.count }
     let progress = console.progress(
-      "evaluating \(status.run)", total: texts.count * work, unit: "answers")
+      "evaluating \(status.run.visible)", total: texts.count * work, unit: "answers")
     defer { progress.finish() }
     for (_, members) in members.sorted(by: { $0.key < $1.key }) {
       let memory = ForwardMemory(model.encoder)

@@ -1,4 +1,5 @@
 import CommandLineKit
+import CoordinatorService
 import Foundation
 import Hashing
 import ServiceSupport
@@ -14,11 +15,17 @@ let initCommand = Command(
     """,
   options: [
     CommandOption(
-      "data", .path, placeholder: "FILE", required: true, repeats: true,
-      help: "Records as .jsonl or .csv."),
+      "data", .path, placeholder: "FILE", repeats: true,
+      help: "Records as .jsonl or .csv; needed unless --from-run names a run with some."),
     CommandOption(
-      "backbone", .path, placeholder: "DIR", required: true,
-      help: "Folder with config.json, model.safetensors and vocab.txt."),
+      "backbone", .path, placeholder: "DIR",
+      help: "Folder with config.json, model.safetensors and vocab.txt; needed likewise."),
+    CommandOption(
+      "from-run", .path, placeholder: "RUN",
+      help: """
+        The run file of an earlier run: its data, backbone, labels and partition key unless said \
+        otherwise, and its deletions, so that whom it forgot stays forgotten.
+        """),
     CommandOption(
       "labels", .list(of: .text),
       help: """
@@ -62,29 +69,41 @@ let initCommand = Command(
       "the file is there already", at: output, try: "choose another --output, or add --force",
       exitCode: .cannotWrite)
   }
-  _ = try BackboneFiles(arguments.string("backbone"))
-  let declared = arguments.strings("labels").isEmpty ? nil : arguments.list("labels")
+  let earlier = try arguments.string(ifGiven: "from-run").map(EarlierRun.init)
+  let given = arguments.strings("data")
+  let data = given.isEmpty ? earlier?.data ?? [] : given
+  guard !data.isEmpty, let backbone = arguments.string(ifGiven: "backbone") ?? earlier?.backbone
+  else {
+    throw UserFacingError.usage(
+      "--data and --backbone are needed", try: "name both, or an earlier run with --from-run")
+  }
+  _ = try BackboneFiles(backbone)
+  let declared = arguments.strings("labels").isEmpty ? earlier?.labels : arguments.list("labels")
   var found: Set<String> = []
   var count = 0
-  for path in arguments.strings("data") {
+  for path in data {
     let records = try readDataset(path, labels: declared)
     count += records.count
     found.formUnion(records.map(\.label))
   }
   let shape = try InitialShape(arguments)
   var settings = RunFileText(
-    name: arguments.string("name"), backbone: absolute(arguments.string("backbone")),
-    data: arguments.strings("data").map(absolute), labels: declared ?? found.sorted(),
+    name: arguments.string("name"), backbone: absolute(backbone),
+    data: data.map(absolute), labels: declared ?? found.sorted(),
     shards: shape.shards, slices: shape.slices, sequences: shape.sequences,
     seed: arguments.integer("seed"),
-    partitionKey: arguments.string(ifGiven: "partition-key")
+    partitionKey: arguments.string(ifGiven: "partition-key") ?? earlier?.partitionKey
       ?? SystemRandom.bytes(count: 32).hex)
   settings.layersPerBlock = shape.layersPerBlock
+  // First: a run file beside which the deletions are missing would be started without them.
+  let carried = try earlier?.carry(into: settings.text, at: output)
   try writing(output) { try FileSystem.replace(output, with: Array(settings.text.utf8)) }
-  try show(InitResult(runFile: output, records: count, labels: settings.labels), arguments, console)
-  {
+  let result = InitResult(
+    runFile: output, records: count, labels: settings.labels, deletedBefore: carried)
+  try show(result, arguments, console) {
     """
-    wrote \($0.runFile): \($0.records) training records, \($0.labels.count) labels
+    wrote \($0.runFile): \($0.records) training records, \($0.labels.count) labels\
+    \($0.deletedBefore.map { "; \(Humanized.count($0, "record")) deleted before stay out" } ?? "")
     next: lethe up --run \($0.runFile)
     then, in another terminal: lethe train --run \($0.runFile) --watch
     """
@@ -131,6 +150,31 @@ private struct InitResult: Encodable {
   var runFile: String
   var records: Int
   var labels: [String]
+  /// With `--from-run`: tombstones taken over.
+  var deletedBefore: Int?
+}
+
+/// The run whose deletions a new one takes over.
+private struct EarlierRun {
+  let file: RunFile
+  let base: String
+
+  init(_ path: String) throws {
+    file = try readRunFile(path)
+    base = folder(of: path)
+  }
+
+  var data: [String] { file.data.map { resolve($0, base: base) } }
+  var backbone: String { resolve(file.backbone, base: base) }
+  var labels: [String] { file.labels }
+  var partitionKey: String { file.partitionKey }
+
+  func carry(into text: String, at output: String) throws -> Int {
+    let tombstones = try TombstoneFile.export(file, base: base)
+    try tombstones.lay(
+      for: try RunFile.parse(Array(text.utf8)), base: folder(of: output))
+    return tombstones.tags.count
+  }
 }
 
 /// A path that stays right wherever the run file lies.

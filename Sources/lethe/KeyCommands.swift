@@ -9,20 +9,24 @@ private let runOption = CommandOption(
   help: "The run file; keys are in its directory.")
 
 let keyCommand = Command(
-  name: "key", summary: "make, list and revoke the keys of workers and readers",
+  name: "key", summary: "make, list and revoke the keys of workers, people and programs",
   verbs: [
     Command(
       name: "new", summary: "make a key that the run's coordinator knows at once",
       discussion: """
         A key is one line with a secret: give it to its holder over a safe way and to nobody else. \
-        Workers prove that they have it and never send it. Over HTTP an operator's or reader's key \
-        is the token; --token-file takes its file.
+        Workers prove that they have it and never send it. Over HTTP a key \
+        of another role is the token; --token-file takes its file.
         """,
       options: [
         CommandOption("name", .text, required: true, help: "Whose it is, for logs and revoking."),
         CommandOption(
           "role", .choice(KeyRole.allCases.map(\.rawValue)), default: KeyRole.worker.rawValue,
-          help: "What it is good for: training and serving, serving, all of HTTP, reading."),
+          help: """
+            What it is good for: on the wire worker trains and serves, serve serves; over HTTP \
+            operator does everything, reader looks, predictor classifies, auditor reads lineage and \
+            receipts, deleter deletes.
+            """),
         CommandOption(
           "output", .path, placeholder: "FILE",
           help: "Write the key here, with mode 0600; default: standard output."),

@@ -17,7 +17,8 @@ let letheTool: CommandLineTool = CommandLineTool(
     statusCommand, dashboardCommand, deleteCommand, deletionsCommand, receiptCommand, ledgerCommand,
     lineageCommand, whyCommand, predictCommand, evaluateCommand, reportCommand, exportCommand,
     verifyCommand, doctorCommand,
-    exportsCommand, backupCommand, restoreCommand, journalCommand, trainBlockCommand, benchCommand,
+    exportsCommand, backupCommand, restoreCommand, tombstonesCommand, journalCommand,
+    trainBlockCommand, benchCommand,
     simulateCommand, demoCommand, completionsCommand, manualCommand,
   ],
   explain: explain)

@@ -41,7 +41,7 @@ let lineageExportCommand = Command(
     try writing(path) { try FileSystem.replace(path, with: lines) }
     console.note("wrote \(path)")
   } else if !lines.isEmpty {
-    try console.print(String(decoding: lines, as: UTF8.self))
+    try console.printJSON(lines: lines)
   }
   return .ok
 }

@@ -69,8 +69,10 @@ let predictCommand = Command(
   try show(response, arguments, console) { response in
     let answers = response.predictions.map { item in
       let shards = item.shards.map { "\($0.shard):\($0.depth)" }.joined(separator: " ")
-      return [item.id, item.label, shards.isEmpty ? nil : "(shard:depth \(shards))"]
-        .compactMap { $0 }.joined(separator: "\t")
+      return [
+        item.id?.visible, item.label.visible, shards.isEmpty ? nil : "(shard:depth \(shards))",
+      ]
+      .compactMap { $0 }.joined(separator: "\t")
     }
     let isExplained = arguments.flag("explain")
     return (answers + (isExplained ? [explanation(of: response)] : [])).joined(separator: "\n")

@@ -1,3 +1,4 @@
+import ByteCoding
 import CommandLineKit
 import CoordinatorAPI
 import Foundation
@@ -82,7 +83,7 @@ let statusCommand = Command(
 
 func statusText(_ status: RunStatus) -> String {
   var lines = [
-    "run \(status.run) (\(status.layout)) at journal \(status.journalSequence): "
+    "run \(status.run.visible) (\(status.layout)) at journal \(status.journalSequence): "
       + "\(Humanized.count(status.records, "record")), \(status.deleted) deleted, "
       + "\(Humanized.count(status.deletionsPending, "deletion")) in progress",
     "blocks: \(status.blocksTrained) of \(status.blocks) trained, \(status.blocksMasked) masked, "
@@ -93,7 +94,7 @@ func statusText(_ status: RunStatus) -> String {
       } ?? ""),
   ]
   for (reason, count) in status.waiting.sorted(by: { $0.key < $1.key }) {
-    lines.append("  \(count) waiting: \(reason)")
+    lines.append("  \(count) waiting: \(reason.visible)")
   }
   var shards = TextTable([.left("shard"), .right("records"), .left("serves"), .left("sequences")])
   for shard in status.shards {
@@ -136,7 +137,7 @@ func statusText(_ status: RunStatus) -> String {
     }
   }
   for wait in status.purgeWaitsFor { lines.append("purge waits for \(waitText(wait))") }
-  for alarm in status.alarms { lines.append("ALARM: \(alarm)") }
+  for alarm in status.alarms { lines.append("ALARM: \(alarm.visible)") }
   return lines.joined(separator: "\n")
 }
 
@@ -256,13 +257,13 @@ func blockText(_ block: BlockLineage) -> String {
     "block \(block.key)",
     "  shard \(block.shard), sequence \(block.sequence), stage \(block.stage), layers "
       + block.layers.map(String.init).joined(separator: ","),
-    "  state     \(block.state)\(block.reason.map { ": \($0)" } ?? "")",
+    "  state     \(block.state)\(block.reason.map { ": \($0.visible)" } ?? "")",
     "  artifact  \(block.artifact ?? "-")",
     "  parent    \(block.parent ?? "-")",
     "  seed      \(block.seed)",
     "  recipe    \(block.recipe)",
     "  backbone  \(block.backbone)",
-    "  class     \(block.numericClass)",
+    "  class     \(block.numericClass.visible)",
   ]
   for slice in block.slices {
     lines.append("  slice \(slice.slice)   \(slice.digest) (\(slice.records) records)")
@@ -270,7 +271,7 @@ func blockText(_ block: BlockLineage) -> String {
   for child in block.children { lines.append("  child     \(child)") }
   if let worker = block.worker, let time = block.trainedAt {
     lines.append(
-      "  trained   \(time) by \(worker): \(block.steps ?? 0) steps, "
+      "  trained   \(time) by \(worker.visible): \(block.steps ?? 0) steps, "
         + "\(Humanized.fixed(block.examplesPerSecond ?? 0, digits: 0)) examples/s, "
         + "\(Humanized.fixed(100 * (block.gemmShare ?? 0), digits: 0)) % in GEMM, "
         + "last loss \(Humanized.fixed(block.finalLoss ?? 0, digits: 4))")

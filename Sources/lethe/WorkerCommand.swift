@@ -145,7 +145,7 @@ private func roles(_ arguments: ParsedArguments, allowedBy key: PeerKey) throws 
     switch key.role {
     case .worker: [.train, .serve]
     case .serve: [.serve]
-    case .operator, .reader: []
+    case .operator, .reader, .predictor, .auditor, .deleter: []
     }
   let asked: Set<WorkerRole> =
     switch arguments.string("role") {

@@ -209,14 +209,17 @@ import Testing
     try run.train()
     #expect(try run.artifacts() == artifacts)
     run.stop()
-    // Everything is lost, but somebody kept a checkpoint.
+    // Everything is lost, but somebody kept a checkpoint, and the key that proves backups.
+    try FileManager.default.copyItem(
+      atPath: path(run, "data/backup.key"), toPath: path(run, "kept.key"))
     try FileManager.default.removeItem(atPath: path(run, "data"))
     let refused = try lethe(
-      run, "restore", "--from", path(run, "backup"), "--checkpoint", path(run, "head"))
+      run, "restore", "--from", path(run, "backup"), "--backup-key", path(run, "kept.key"),
+      "--checkpoint", path(run, "head"))
     #expect(refused.status == 1 && refused.errors.contains("2 ledger entries"))
     let accepted = try lethe(
-      run, "restore", "--from", path(run, "backup"), "--checkpoint", path(run, "head"),
-      "--accept-loss", "2")
+      run, "restore", "--from", path(run, "backup"), "--backup-key", path(run, "kept.key"),
+      "--checkpoint", path(run, "head"), "--accept-loss", "2")
     #expect(accepted.status == 0, "\(accepted.errors)")
     try run.startCoordinator()
     #expect(try run.delete(["r1", "r2"]).map(\.outcome) == [.duplicate, .accepted])

@@ -71,8 +71,14 @@ import WireFormat
     let list: List = try Lethe.json(["key", "list", "--run", run.runFile])
     #expect(list.keys.isEmpty, "a revoked key stays revoked")
     run.killCoordinator()
+    let kept = run.folder.appendingPathComponent("kept.key")
+    try FileManager.default.copyItem(
+      at: run.folder.appendingPathComponent("data/backup.key"), to: kept)
     try FileManager.default.removeItem(at: run.folder.appendingPathComponent("data"))
-    let restored = try Lethe.run(["restore", "--from", backup, "--run", run.runFile])
+    let restored = try Lethe.run([
+      "restore", "--from", backup, "--backup-key", kept.path, "--accept-unknown", "--run",
+      run.runFile,
+    ])
     #expect(restored.status == 0, "\(restored.errors)")
     #expect(try run.localKey() == key)
     try run.startCoordinator()
@@ -99,7 +105,7 @@ import WireFormat
     #expect(try WireClient(run, try run.localKey()).hear().isWelcome, "others are not disturbed")
   }
 
-  @Test("a reader sees states and receipts, and no partition, prediction or deletion")
+  @Test("a reader sees how the run stands, and no partition, receipt, prediction or deletion")
   func reader() throws {
     let run = try TestRun()
     try run.startCoordinator()
@@ -113,6 +119,7 @@ import WireFormat
     for refused in [
       try lethe("lineage", "record", "r3"), try lethe("lineage", "shard", "0"),
       try lethe("delete", "r3"), try lethe("predict", "--text", "x"), try lethe("train"),
+      try lethe("receipt", "show", "r3"),
     ] {
       #expect(refused.status == 78 && refused.errors.contains("reader"), "\(refused.errors)")
     }

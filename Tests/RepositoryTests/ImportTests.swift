@@ -53,7 +53,7 @@ import Testing
 
     // Documents for people outside the run: what they say follows from the ledger alone.
     rules["Receipts"] = Rule(["Ledger", "Hashing"], systems: ["Foundation"])
-    rules["CommandLineKit"] = Rule(systems: shellSystems.union(["Glibc"]))
+    rules["CommandLineKit"] = Rule(["ByteCoding"], systems: shellSystems.union(["Glibc"]))
     // Looks at what a coordinator would meet, from outside.
     rules["Checkup"] = Rule(
       core.union(shell).union(["ModelFormats", "CommandLineKit"]), systems: ["Foundation"])
