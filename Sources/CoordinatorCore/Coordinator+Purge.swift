@@ -89,9 +89,9 @@ extension Coordinator {
   mutating func settleExports(into step: inout Step) {
     let mayHaveChanged = step.entries.contains { entry in
       switch entry {
-      case .started, .deleted, .quarantined, .artifactLost, .copied, .copyRemoved: true
+      case .started, .deleted, .quarantined, .disputed, .artifactLost, .copied, .copyRemoved: true
       case .created, .ingested, .numericClassPinned, .trainingRequested, .committed, .purged,
-        .repaired, .certified, .snapshotTaken, .restored, .workersCutOff:
+        .repaired, .certified, .snapshotTaken, .restored, .workersCutOff, .noted:
         false
       }
     }

@@ -1,8 +1,7 @@
 import CoordinatorCore
 import Hashing
 import Testing
-
-@testable import WireFormat
+import WireFormat
 
 /// What a peer says for people to read has a limit and cannot move a cursor or forge a line.
 @Suite("Wire: texts") struct TextTests {
