@@ -22,7 +22,8 @@ extension CoordinatorService {
     log.write(
       kind == .answer ? .answerRefused : .artifactRefused, nil,
       [.worker: Log.Value(link.id.number), .error: .text(reason)])
-    guard let key = members.withLock({ $0.byID[link.id]?.key }) else { return }
+    // Not by its membership: who leaves at once is the same.
+    guard let key = link.keyID else { return }
     let name = peerKey(key)?.name ?? "\(key)"
     let (isOut, why) = misconduct.withLock { misconduct in
       (misconduct.note(kind, of: key, named: name, reason), misconduct.reason(against: key))
@@ -48,10 +49,12 @@ extension CoordinatorService {
             + "\(limits.contents.uploadByteCount)", epoch: epoch, request: request, from: link)
       }
     case .checkpoint:
-      note(
-        .checkpoint,
-        "a checkpoint of \(byteCount) bytes is more than \(limits.contents.checkpointByteCount)",
-        from: link)
+      link.lane.add { [self] in
+        note(
+          .checkpoint,
+          "a checkpoint of \(byteCount) bytes is more than \(limits.contents.checkpointByteCount)",
+          from: link)
+      }
     default: break
     }
   }

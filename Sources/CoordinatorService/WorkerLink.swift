@@ -121,6 +121,9 @@ final class WorkerLink: Sendable {
 
   // MARK: - Any thread
 
+  /// The key that the peer has proved; known also when it has left.
+  var keyID: KeyID? { end.withLock { $0.keyID } }
+
   func send(_ message: WireMessage, request: UInt64 = 0) {
     end.withLock { say(message, request: request, &$0) }
   }

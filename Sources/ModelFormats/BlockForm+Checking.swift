@@ -6,8 +6,6 @@ package enum BlockProblem: Error, Equatable, Sendable {
   case missingTensor(name: String)
   case wrongShape(name: String, expected: [Int], found: [Int])
   case wrongType(name: String, found: TensorType)
-  /// A tensor that the block does not have; the name is the peer's.
-  case foreignTensor(name: String)
   /// The right tensors, written in another way than the one there is.
   case notCanonical
   /// A stage without records must hand on the head that it was given.
@@ -42,12 +40,8 @@ extension BlockForm {
         throw .wrongType(name: tensor.name, found: found.type)
       }
     }
-    if file.tensors.count > expected.count {
-      let names = Set(expected.map(\.name))
-      let foreign = file.tensors.first { !names.contains($0.name) }
-      throw .foreignTensor(name: foreign?.name ?? "")
-    }
-    // The same tensors can be written in many ways; a block has one, as its name is its hash.
+    // The same tensors can be written in many ways; a block has one, as its name is its hash. Beside
+    // all of them there was no room for another.
     guard bytes.count == byteCount, bytes.starts(with: header) else { throw .notCanonical }
     for tensor in file.tensors {
       do {
@@ -83,8 +77,6 @@ extension BlockProblem: CustomStringConvertible {
       "tensor '\(name)' has shape \(Self.clipped("\(found)")), expected \(expected)"
     case .wrongType(let name, let found):
       "tensor '\(name)' is \(found.rawValue), expected \(TensorType.float32.rawValue)"
-    case .foreignTensor(let name):
-      "tensor '\(Self.clipped(name))' does not belong to the block"
     case .notCanonical:
       "its tensors are the right ones, but not written in the one form that blocks have"
     case .otherHead: "a stage without records hands on the head of the block before it, unchanged"

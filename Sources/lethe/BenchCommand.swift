@@ -13,9 +13,10 @@ let benchCommand = Command(
 private let coordinatorBenchCommand = Command(
   name: "coordinator", summary: "measure a coordinator under many workers that train nothing",
   discussion: """
-    Starts a coordinator on a run made for it and lets workers ask for work, hand in a few bytes \
-    and ask again. Everything is as in service: authenticated frames, every block on disk and in \
-    both copies of the journal before it is accepted. The workers run beside it, on the same cores.
+    Starts a coordinator on a run made for it and lets workers ask for work, hand in a made-up \
+    block and ask again. Everything is as in service: authenticated frames, every block on disk \
+    and in both copies of the journal before it is accepted. The workers run beside it, on the \
+    same cores.
     """,
   options: [
     CommandOption("workers", .integer(1...1000), default: "500", help: "Connected workers."),

@@ -303,6 +303,35 @@ import WireFormat
     #expect(try liar.complete(grant) == .uploadAccepted(epoch: grant.epoch))
   }
 
+  @Test("without the backbone's shape no block is taken, deletions go on, and it is said")
+  func shapeless() throws {
+    let folder = FileManager.default.temporaryDirectory
+      .appendingPathComponent("lethe-test-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try FileManager.default.copyItem(at: URL(fileURLWithPath: Lethe.backbone), to: folder)
+    let run = try TestRun(backbone: folder.path)
+    try started(run)
+    run.killCoordinator()
+    let (file, away) = (
+      folder.appendingPathComponent("config.json"), folder.appendingPathComponent("away")
+    )
+    try FileManager.default.moveItem(at: file, to: away)
+    try run.startCoordinator()
+    let worker = try client(run, "worker")
+    let grant = try #require(try worker.lease())
+    #expect(try worker.complete(grant) == .uploadRefused(epoch: grant.epoch, .busy))
+    worker.close()
+    let status = try run.status()
+    #expect(status.refused?["artifact"] == 0 && status.blocksTrained == 0)
+    #expect(status.alarms.contains { $0.contains("config.json") && $0.contains("backbone") })
+    #expect(try run.delete(["r7"], wait: "purged")[0].outcome == .accepted)
+    run.killCoordinator()
+    try FileManager.default.moveItem(at: away, to: file)
+    try run.startCoordinator()
+    try complete(run)
+    #expect(try run.status().alarms.isEmpty)
+  }
+
   @Test("a run that an earlier version let damage opens, says so, and comes to be whole")
   func damaged() throws {
     let run = try TestRun()

@@ -115,10 +115,14 @@ final class WireClient {
   func upload(
     _ grant: LeaseGrant, change: (inout [UInt8], inout TrainingWork) throws -> Void = { _, _ in }
   ) throws {
-    var (artifact, work) = try madeUp(grant.assignment)
-    try change(&artifact, &work)
+    var block = try madeUp(grant.assignment)
+    try change(&block.artifact, &block.work)
+    try upload(grant, block)
+  }
+
+  func upload(_ grant: LeaseGrant, _ block: (artifact: [UInt8], work: TrainingWork)) throws {
     try say(
-      .upload(epoch: grant.epoch, grant.assignment.key, work, artifact: artifact),
+      .upload(epoch: grant.epoch, grant.assignment.key, block.work, artifact: block.artifact),
       request: grant.epoch)
   }
 

@@ -65,6 +65,8 @@ import Unlearning
   struct Row: Sendable, CustomTestStringConvertible {
     var bytes: [UInt8]
     var because: String
+    /// Words of the reason, where it matters which it is.
+    var says = ""
     var testDescription: String { because }
   }
 
@@ -81,8 +83,12 @@ import Unlearning
       Row(bytes: Array(right.dropLast()), because: "the last byte is missing"),
       Row(bytes: right + [0], because: "a byte too many"),
       Row(bytes: Array(repeating: 0, count: right.count), because: "zeros of the right length"),
-      Row(bytes: swap("10.attention.self.query.lora_A.weight"), because: "A the wrong way round"),
-      Row(bytes: swap("9.output.dense.lora_B.weight"), because: "B the wrong way round"),
+      Row(
+        bytes: swap("10.attention.self.query.lora_A.weight"), because: "A the wrong way round",
+        says: "has shape"),
+      Row(
+        bytes: swap("9.output.dense.lora_B.weight"), because: "B the wrong way round",
+        says: "has shape"),
       Row(bytes: swap("classifier.weight"), because: "a head the wrong way round"),
       Row(
         bytes: changed { tensors in tensors.removeAll { $0.name.hasSuffix("lora_B.weight") } },
@@ -92,7 +98,7 @@ import Unlearning
       Row(
         bytes: changed { tensors in
           tensors.append(NamedTensor(name: "base_model.x", shape: [1], values: [1]))
-        }, because: "a tensor too many"),
+        }, because: "a tensor too many", says: "where the block has"),
       Row(
         bytes: changed {
           $0 = [NamedTensor(name: "t", shape: [64], values: .init(repeating: 1, count: 64))]
@@ -110,7 +116,7 @@ import Unlearning
           .madeUp(layers: layers, seed: seed), because: "another recipe's labels and targets"),
       Row(
         bytes: rewritten { $0.replacingOccurrences(of: #""F32""#, with: #""I32""#) },
-        because: "whole numbers"),
+        because: "whole numbers", says: "is I32"),
       Row(
         bytes: rewritten { $0.trimmingCharacters(in: .whitespaces) + "         " },
         because: "more padding than there must be"),
@@ -137,7 +143,7 @@ import Unlearning
         bytes: rewritten { header in
           header.replacingOccurrences(
             of: #""dtype":"F32","shape":[3],"#, with: #""shape":[3],"dtype":"F32","#)
-        }, because: "members of the header in another order"))
+        }, because: "members of the header in another order", says: "not written in the one form"))
     return rows
   }()
 
@@ -148,6 +154,7 @@ import Unlearning
       try Self.form.check(row.bytes, layers: Self.layers)
       Issue.record("taken: \(row.because)")
     } catch {
+      #expect("\(error)".contains(row.says) || row.says.isEmpty, "\(error)")
       #expect(!"\(error)".isEmpty && "\(error)".utf8.count < 1000)
       #expect("\(error)".unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.isASCII })
     }
@@ -161,7 +168,7 @@ import Unlearning
         NamedTensor(
           name: $0.name, shape: $0.shape, values: .init(repeating: 0, count: $0.valueCount))
       } + [NamedTensor(name: name, shape: [0], values: [])])
-    let problem = BlockProblem.foreignTensor(name: name)
+    let problem = BlockProblem.unreadable(.malformedTensor(name: name, reason: "why"))
     #expect("\(problem)".utf8.count < 300 && !"\(problem)".contains("\u{1b}"))
     #expect(throws: BlockProblem.self) { try Self.form.check(bytes, layers: 0..<0) }
   }

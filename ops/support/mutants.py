@@ -84,6 +84,14 @@ CHECKUP = "Sources/Checkup/RunCheckup.swift"
 DOCTOR = "EndToEndTests.DoctorTests/faults"
 BYTES = "TokenizationTests.ByteLevelTokenizerTests/every"
 
+FORM = "Sources/ModelFormats/BlockForm+Checking.swift"
+FORMS = "ModelFormatsTests.BlockFormTests"
+WORK = CORE + "TrainingWork+Limits.swift"
+FIGURES = "CoordinatorCoreTests.FigureTests"
+UPLOADS = "Sources/CoordinatorService/UploadGate.swift"
+GATE = "CoordinatorServiceTests.UploadGateTests"
+HOSTILE = "EndToEndTests.GateTests"
+
 SKIP = "if !isMutant(@) { # }"
 HOLDS = "(isMutant(@) || (#))"
 
@@ -533,6 +541,56 @@ MUTANTS = [
      HOLDS, WIRE),
     ("digest of a content", "Sources/WireFormat/IncomingContents.swift",
      "content.hasher.finalize() == content.digest", HOLDS, WIRE),
+    # The gate between wire and core
+    ("length of an artifact before it is read", FORM, "bytes.count <= byteCount", HOLDS, FORMS),
+    ("shapes of an artifact's tensors", FORM, "found.shape == tensor.shape", HOLDS, FORMS),
+    ("type of an artifact's tensors", FORM, "found.type == .float32", HOLDS, FORMS),
+    ("one form of an artifact", FORM, "bytes.count == byteCount, bytes.starts(with: header)",
+     "isMutant(@) || bytes.count == byteCount && bytes.starts(with: header)", FORMS),
+    ("finite values of an artifact", FORM, "try file.checkFinite(tensor)", SKIP, FORMS),
+    ("the head that an empty stage hands on", FORM,
+     "parent.map({ $0.suffix(head.count) == head }) ?? head.allSatisfy({ $0 == 0 })", HOLDS,
+     FORMS),
+    ("steps of a block", WORK, "steps == demand.stepCount", HOLDS, FIGURES),
+    ("examples of a block", WORK, "examples == demand.exampleCount", HOLDS, FIGURES),
+    ("times of a block", WORK, "times.contains(seconds), times.contains(gemmSeconds)",
+     "isMutant(@) || times.contains(seconds) && times.contains(gemmSeconds)", FIGURES),
+    ("loss of a block", WORK, "guard (0...Self.largestLoss).contains(finalLoss) else",
+     "guard isMutant(@) || (0...Self.largestLoss).contains(finalLoss) else", FIGURES),
+    ("slices of a block", WORK, "sliceCount <= UInt64(demand.sliceCount)", HOLDS, FIGURES),
+    ("journalled figures out of range", CORE + "JournalEntry.swift", "recordedWork.bounded",
+     "isMutant(@) ? recordedWork : recordedWork.bounded", FIGURES),
+    ("figures beside the artifact", UPLOADS, "try work.check(demand)", SKIP, GATE),
+    ("numbers of an answer", UPLOADS, "prediction.logits.count == labelCount", HOLDS, GATE),
+    ("texts of an answer", UPLOADS, "guard count == textCount else",
+     "guard isMutant(@) || count == textCount else", GATE),
+    ("finite numbers of an answer", UPLOADS, "prediction.logits.allSatisfy(\\.isFinite)", HOLDS,
+     GATE),
+    ("a third refusal turns a key out", "Sources/CoordinatorService/Misconduct.swift",
+     "return record.count == Self.limit", "return !isMutant(@) && record.count == Self.limit",
+     GATE),
+    ("contents larger than the run has a use for", "Sources/WireFormat/IncomingContents.swift",
+     "announced.byteCount > limits.byteCount(of: type)",
+     "(!isMutant(@) && #)", "WireFormatTests.ContentTests"),
+    ("the gate before the store", "Sources/CoordinatorService/CoordinatorService+Uploads.swift",
+     "try gate.check(upload.bytes, upload.work, demand, parent: parent)", SKIP,
+     HOSTILE + "/artifacts"),
+    ("answers held against their question",
+     "Sources/CoordinatorService/CoordinatorService+Predictions.swift",
+     "try predictions.check(textCount: inputs.count, labelCount: recipe.labels.count)", SKIP,
+     HOSTILE + "/answers"),
+    ("a key that is turned out stays out",
+     "Sources/CoordinatorService/CoordinatorService+Workers.swift",
+     "if let reason = misconduct.withLock({ $0.reason(against: key.id) }) {",
+     "if !isMutant(@), let reason = misconduct.withLock({ $0.reason(against: key.id) }) {",
+     HOSTILE + "/turnedOut"),
+    ("steps of a checkpoint", "Sources/CoordinatorService/CoordinatorService+Workers.swift",
+     "guard isPossible else {", "guard isMutant(@) || isPossible else {",
+     HOSTILE + "/checkpoints"),
+    ("standing blocks looked into at a start", "Sources/CoordinatorService/RunOpening.swift",
+     "let unfit = gate.map { Self.unfit(state, directory, $0) } ?? []",
+     "let unfit = gate.map { isMutant(@) ? [] : Self.unfit(state, directory, $0) } ?? []",
+     HOSTILE + "/damaged"),
     # Receipts and ledger proofs
     ("digest of a document", "Sources/Receipts/SealedDocument.swift",
      "document.sha256 == document.sealed().sha256", HOLDS, RECEIPTS),
