@@ -82,11 +82,15 @@ extension Coordinator {
   mutating func refreshTrainers() {
     trainersByKey = [:]
     idle = []
+    untold = []
     for id in workers.keys.sorted() {
       guard var worker = workers[id] else { continue }
       worker.canTrain = isOfClass(worker)
       workers[id] = worker
-      guard worker.canTrain else { continue }
+      guard worker.canTrain else {
+        if worker.wantsWork { untold.append(id) }
+        continue
+      }
       trainersByKey[worker.identity, default: 0] += 1
       if worker.wantsWork, !worker.isDraining { startWaiting(id) }
     }
@@ -101,7 +105,9 @@ extension Coordinator {
 
   /// Tells those that ask for work in another class why they get none, once for each reason.
   mutating func tellExcluded(in step: inout Step) {
-    for id in workers.keys.sorted() {
+    guard !untold.isEmpty else { return }
+    defer { untold = [] }
+    for id in untold {
       guard let worker = workers[id], worker.wantsWork, !worker.canTrain else { continue }
       let reason = exclusion(of: worker)
       guard worker.told != reason else { continue }

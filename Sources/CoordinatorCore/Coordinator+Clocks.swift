@@ -16,8 +16,10 @@ extension Coordinator {
 
   /// Why a lease has stood for too long; `nil` while it has not.
   private func standsStill(_ lease: Lease) -> String? {
-    let stage = lease.slot.stage
-    let (progress, age) = (lease.progress, now.monotonic - lease.grantedAt)
+    let (stage, progress) = (lease.slot.stage, lease.progress)
+    let age = now.monotonic - lease.grantedAt
+    // Most have come further a moment ago, and are looked at no closer.
+    guard age > StagePace.leastStepPatience else { return nil }
     // Fetching and the frozen layers come before the first step, and the upload after the last.
     let isTraining = progress.step > 0 && progress.step < progress.totalSteps
     let patience =

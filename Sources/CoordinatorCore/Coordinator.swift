@@ -22,6 +22,8 @@ package struct Coordinator: Sendable {
   /// Leases that ended as another's result came first; their own still has a say.
   var supplanted: [UInt64: Lease] = [:]
   var election = ClassElection()
+  /// Workers that ask for work in another class and may not have heard why they get none.
+  var untold: [WorkerID] = []
   /// Stages in the middle whose bytes are kept, with the slot they belong to.
   package internal(set) var checkpoints: [BlockKey: KeptCheckpoint] = [:]
   /// What may be trained now.
@@ -139,7 +141,7 @@ package struct Coordinator: Sendable {
       // One lease at a time: a second would overwrite what the worker knows of the first.
       guard leases.lease(of: id) == nil, workers[id]?.isTrainer == true else { return }
       workers[id]?.wantsWork = true
-      if canTrain(id) { startWaiting(id) }
+      if canTrain(id) { startWaiting(id) } else { untold.append(id) }
 
     case .draining(let id):
       workers[id]?.isDraining = true

@@ -3,7 +3,7 @@ import Hashing
 import Testing
 import Unlearning
 
-/// Who somebody is, is the key: nothing that a peer says of itself counts for more than its display.
+/// Identity is the key: what a peer says of itself counts for no more than its display.
 @Suite("Identity") struct IdentityTests {
   static let slot = BlockSlot(shard: 0, sequence: 0, stage: 1)
 
