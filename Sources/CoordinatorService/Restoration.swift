@@ -145,8 +145,8 @@ package struct Restoration: Sendable {
     guard !terms.checkpoints.isEmpty else {
       throw ServiceError(
         .configuration,
-        "what was deleted after this backup is unknown: no journal survived, and no checkpoint of the "
-          + "ledger was given; records deleted since would be trained on again",
+        "what was deleted after this backup is unknown: no journal survived, and no checkpoint of "
+          + "the ledger was given; records deleted since would be trained on again",
         try: "give the newest checkpoint that anybody kept with --checkpoint; or go on with "
           + "--accept-unknown, and delete again what people asked for since")
     }

@@ -304,7 +304,7 @@ final class SimulatedWorker {
       for location in world.scenario.records.prefix(3).map(\.location) {
         peeked.append(location)
       }
-    case .honest, .protocolLiar, .bitLiar: break
+    case .honest, .protocolLiar, .bitLiar, .mute: break
     }
   }
 

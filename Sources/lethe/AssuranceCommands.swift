@@ -228,7 +228,8 @@ let whyCommand = Command(
       lines.append("\(loss.at) lost to \(loss.cause)")
       for field in loss.fields {
         lines.append(
-          "  \(field.changed ? "≠" : "=") \(field.name)\(field.detail.map { ": \($0.visible)" } ?? "")"
+          "  \(field.changed ? "≠" : "=") \(field.name)"
+            + (field.detail.map { ": \($0.visible)" } ?? "")
         )
       }
     }
@@ -266,7 +267,7 @@ let backupCommand = Command(
     """
     wrote \(report.path): \(report.records) records, \(report.files) files, \
     \(report.bytes) bytes, at journal \(report.journalSequence), ledger \(report.ledgerSize)\
-    \(report.keyFile.map { "\nkeep a copy of \($0) apart from backups: it proves who wrote them" } ?? "")
+    \(report.keyFile.map { "\nkeep a copy of \($0) apart from backups: it proves them" } ?? "")
     """
   }
   return .ok
@@ -302,8 +303,8 @@ let restoreCommand = Command(
     CommandOption(
       "accept-unknown", .flag,
       help: """
-        Restore although nobody can know who wrote the backup, or what was deleted after it. Keys of \
-        a backup that the run's backup.key does not prove stay out.
+        Restore although nobody can know who wrote the backup, or what was deleted after it. Keys \
+        of a backup that the run's backup.key does not prove stay out.
         """),
     CommandOption(
       "accept-loss", .integer(0...Int.max), placeholder: "N", default: "0",

@@ -24,8 +24,8 @@ let keyCommand = Command(
           "role", .choice(KeyRole.allCases.map(\.rawValue)), default: KeyRole.worker.rawValue,
           help: """
             What it is good for: on the wire worker trains and serves, serve serves; over HTTP \
-            operator does everything, reader looks, predictor classifies, auditor reads lineage and \
-            receipts, deleter deletes.
+            operator does everything, reader looks, predictor classifies, auditor reads lineage \
+            and receipts, deleter deletes.
             """),
         CommandOption(
           "output", .path, placeholder: "FILE",

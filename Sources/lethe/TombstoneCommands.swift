@@ -3,14 +3,16 @@ import CoordinatorService
 import ServiceSupport
 import SystemIO
 
+/// What a new run over the same data must know of an earlier one's deletions.
 let tombstonesCommand = Command(
   name: "tombstones", summary: "carry a run's deletions into a new run over the same data",
   verbs: [
     Command(
       name: "export", summary: "write what a run has deleted, as tags that only its key makes",
       discussion: """
-        Reads the run's directory, whether a coordinator runs or not. Whoever has the file can test \
-        guesses at the deleted ids: keep it like the run itself, and destroy it after the import.
+        Reads the run's directory, whether a coordinator runs or not. Whoever has the file can \
+        test guesses at the deleted ids: keep it like the run itself, and destroy it after the \
+        import.
         """,
       arguments: [Argument("file", .path, help: "Where to write them, with mode 0600.")],
       options: [serviceRunOption],
@@ -31,8 +33,8 @@ let tombstonesCommand = Command(
     Command(
       name: "import", summary: "leave out of a new run what an earlier one had deleted",
       discussion: """
-        Works before the new run's first start, which then leaves the records out, whatever the data \
-        files say. The new run takes over the earlier one's tombstone.key.
+        Works before the new run's first start, which then leaves the records out, whatever the \
+        data files say. The new run takes over the earlier one's tombstone.key.
         """,
       arguments: [Argument("file", .path, help: "What lethe tombstones export wrote.")],
       options: [serviceRunOption],
@@ -51,7 +53,8 @@ let tombstonesCommand = Command(
       let path = arguments.string("run")
       try tombstones.lay(for: try readRunFile(path), base: folder(of: path))
       try show(TombstoneReport(file: input, records: tombstones.tags.count), arguments, console) {
-        "took \(Humanized.count($0.records, "deleted record")) over; the first start leaves them out"
+        let count = Humanized.count($0.records, "deleted record")
+        return "took over \(count): the first start leaves them out"
       }
       return .ok
     },

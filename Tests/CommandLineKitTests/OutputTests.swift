@@ -52,7 +52,7 @@ import Testing
     #expect(
       table.text == """
         shard  depth  why
-        0          3  all live
+        0          3  all\\nlive
         忘10      12
         """)
   }

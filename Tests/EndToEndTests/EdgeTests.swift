@@ -1,6 +1,7 @@
 import CoordinatorAPI
 import Foundation
 import SystemIO
+import TestKit
 import Testing
 
 /// Who reaches the HTTP port without a token, or with a body that is no request.
@@ -67,7 +68,7 @@ import Testing
       "Authorization: Bearer \(try token(run))",
     ]
     #expect(try ask(run, large, [UInt8](repeating: 0x20, count: 2 << 20)).contains("413"))
-    if !Sanitizer.isOn {
+    if Pace.sanitizer == nil {
       let peak = try peakMemory(process)
       #expect(peak < 300 << 20, "\(peak) bytes")
     }

@@ -92,8 +92,10 @@ import WireFormat
         if case .slice = try client.ask(.fetchSlice(slice)) { true } else { false }
       #expect(isSlice == (client === holder))
     }
-    _ = try holder.complete(grant)
-    let artifact = SHA256.hash(WireClient.artifact(of: grant.assignment.key))
+    let block = try holder.madeUp(grant.assignment)
+    try holder.upload(grant, block)
+    #expect(holder.verdict() == .uploadAccepted(epoch: grant.epoch))
+    let artifact = SHA256.hash(block.artifact)
     for message in [WireMessage.fetchSlice(slice), .fetchArtifact(artifact)] {
       for client in [peeker, holder] {
         guard case .unavailable = try client.ask(message) else {
