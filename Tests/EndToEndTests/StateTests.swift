@@ -1,6 +1,7 @@
 import CoordinatorAPI
 import Foundation
 import Hashing
+import TestKit
 import Testing
 import WireFormat
 
@@ -20,15 +21,6 @@ import WireFormat
 
   private func write(_ text: String, to path: String) throws {
     try Data(text.utf8).write(to: URL(fileURLWithPath: path))
-  }
-
-  private func waitUntil(_ isTrue: () throws -> Bool) rethrows -> Bool {
-    let deadline = Date(timeIntervalSinceNow: 60)
-    while Date() < deadline {
-      if try isTrue() { return true }
-      usleep(100_000)
-    }
-    return false
   }
 
   // MARK: - Lines
@@ -79,9 +71,9 @@ import WireFormat
       run.stop()
       try change(path(run, "data/salts"))
       try run.startCoordinator()
-      #expect(
-        try waitUntil { try run.status().alarms.contains { $0.contains("the file salts lacks") } },
-        "\(what)")
+      try waitUntil("an alarm: \(what)", seen: try run.status()) {
+        try run.status().alarms.contains { $0.contains("the file salts lacks") }
+      }
       let receipt = try lethe(run, "receipt", "show", "r2")
       #expect(receipt.status == 69 && receipt.errors.contains("is lost"), "\(what)")
       #expect(!receipt.errors.contains("was erased"), "\(what)")
@@ -189,7 +181,7 @@ import WireFormat
     // A changed recipe is a new run, and the sentence says what to take along.
     run.stop()
     try run.edit("epochs: 4", to: "epochs: 5")
-    let changed = try lethe(run, "coordinator")
+    let changed = try run.refusedCoordinator()
     #expect(changed.status == 78 && changed.errors.contains("lethe tombstones export"))
 
     let next = path(run, "next.json5")
@@ -227,7 +219,9 @@ import WireFormat
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
       }
-      #expect(waitUntil { (try? Lethe.run(["status", "--run", runFile]).status) == 0 })
+      try waitUntil("a coordinator") {
+        try Lethe.run(["status", "--run", runFile]).status == 0
+      }
       let status: RunStatus = try Lethe.json(["status", "--run", runFile])
       #expect(status.records == 60 - deleted.count && status.alarms.isEmpty)
       for id in deleted {
@@ -248,12 +242,12 @@ import WireFormat
     let client = try lethe(run, "status")
     #expect(client.status == 78 && client.errors.contains("chmod 600 \(token)"))
     run.stop()
-    let start = try lethe(run, "coordinator")
+    let start = try run.refusedCoordinator()
     #expect(start.status == 78 && start.errors.contains("chmod 600 \(token)"), "\(start.errors)")
     try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: token)
     let folder = path(run, "data")
     try FileManager.default.setAttributes([.posixPermissions: 0o777], ofItemAtPath: folder)
-    let open = try lethe(run, "coordinator")
+    let open = try run.refusedCoordinator()
     #expect(open.status == 78 && open.errors.contains("chmod 700 \(folder)"), "\(open.errors)")
     try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: folder)
     try run.startCoordinator()
