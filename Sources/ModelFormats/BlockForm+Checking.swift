@@ -40,8 +40,8 @@ extension BlockForm {
         throw .wrongType(name: tensor.name, found: found.type)
       }
     }
-    // The same tensors can be written in many ways; a block has one, as its name is its hash. Beside
-    // all of them there was no room for another.
+    // The same tensors can be written in many ways; a block has one, as its name is its hash.
+    // Beside all of them there was no room for another.
     guard bytes.count == byteCount, bytes.starts(with: header) else { throw .notCanonical }
     for tensor in file.tensors {
       do {
