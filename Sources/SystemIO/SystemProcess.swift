@@ -39,8 +39,8 @@ package enum SystemProcess {
     return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
   }
 
-  /// Lets SIGTERM, SIGINT and SIGHUP through, whatever mask the process was started with: whoever started
-  /// it must be able to end it.
+  /// Lets SIGTERM, SIGINT and SIGHUP through, whatever mask the process was started with: whoever
+  /// started it must be able to end it.
   ///
   /// - Precondition: no thread but this one has started; threads inherit the mask.
   package static func admitTermination() {

@@ -5,13 +5,13 @@
 /// to put something in, is a *use*; the confirmation waits for the uses that could hold purged
 /// records:
 ///
-/// - a question that began before the `forget`, as it may hold an artifact that was dropped, or work
-///   where an earlier one has left something; it is given up where it takes long;
+/// - a question that began before the `forget`, as it may hold an artifact that was dropped, or
+///   work where an earlier one has left something; it is given up where it takes long;
 /// - a lease that was cancelled, or is given up, until its step has ended and every answer to it
 ///   has come;
 /// - a lease whose upload is under way: the coordinator may have taken it and hold no lease any
-///   more, and then a deletion has nothing to cancel. It ends when the upload is answered; an answer
-///   that asks for it later says that the lease stands.
+///   more, and then a deletion has nothing to cancel. It ends when the upload is answered; an
+///   answer that asks for it later says that the lease stands.
 ///
 /// **Invariant.** Any other lease holds no purged record, so it goes on. The coordinator cancels
 /// every lease whose key is no longer the expected one in the very step that deletes, and speaks on

@@ -3,15 +3,17 @@ import CoordinatorAPI
 import ServiceSupport
 import SystemIO
 
+/// What the run knows of outside its directory, and an operator's word about it.
 let exportsCommand = Command(
   name: "exports", summary: "list exports and backups that the run knows of, and forget one",
   verbs: [
     Command(
       name: "list", summary: "show where exports and backups lie, and what a purge makes of them",
       discussion: """
-        An export that holds a block which saw a deleted record is removed with the purge. One that \
-        cannot be reached or is not as it was written is tried again for as long as it is listed, \
-        and the receipts of deletions meanwhile say that exports are out of reach (level E0).
+        An export that holds a block which saw a deleted record is removed with the purge. One \
+        that cannot be reached or is not as it was written is tried again for as long as it is \
+        listed, and the receipts of deletions meanwhile say that exports are out of reach (level \
+        E0).
         """,
       options: CoordinatorClient.options, exitCodes: CoordinatorClient.exitCodes
     ) { arguments, console in
