@@ -253,13 +253,6 @@ import Unlearning
     let copy = OutsideCopy(kind: .export, path: Self.path, artifacts: [gone], at: 5)
     #expect(bench.handle(.copied(copy)).effects.contains(.removeExport(copy)))
   }
-
-  @Test("a snapshot without anything new is read by builds from before")
-  func oldSnapshot() throws {
-    let state = try purging().coordinator.state
-    #expect(
-      state.encoded.prefix(21).elementsEqual([17, 0, 0, 0] + Array("lethe-run-state-2".utf8)))
-  }
 }
 
 extension Effect {

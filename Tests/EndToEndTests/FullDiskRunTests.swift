@@ -13,7 +13,8 @@ struct FullDiskRunTests {
     init?(_ path: String, byteCount: Int) throws {
       self.path = path
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-      guard Self.run("mount", "-t", "tmpfs", "-o", "size=\(byteCount)", "tmpfs", path) else {
+      guard Self.run("mount", "-t", "tmpfs", "-o", "size=\(byteCount),mode=700", "tmpfs", path)
+      else {
         return nil
       }
     }

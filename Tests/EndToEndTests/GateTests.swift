@@ -353,7 +353,8 @@ import WireFormat
           work: TrainingWork(
             steps: .max, examples: .max, seconds: .infinity, gemmSeconds: .nan,
             finalLoss: .nan, slicesKept: .max, slicesComputed: .max), at: 1))
-      try journal.append([entry.encoded], epoch: 1)
+      let pinned = JournalEntry.numericClassPinned(WireClient.numericClass)
+      try journal.append([pinned.encoded, entry.encoded], epoch: 1)
     }
     try run.startCoordinator()
     try checkLife(run)

@@ -21,7 +21,7 @@ import WireFormat
       try run.status().waiting.keys.contains { $0.contains("a small bird") }
     }
     let text = try run.metrics()
-    #expect(text.contains(#"lethe_blocks_waiting{reason="poisoned"} 1"#))
+    #expect(text.contains(#"lethe_blocks_waiting{reason="needs_another_host"} 1"#))
     #expect(!text.contains("bird") && !text.contains("r3"), "\(text)")
   }
 }
