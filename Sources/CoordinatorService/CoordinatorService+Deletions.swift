@@ -270,7 +270,7 @@ extension CoordinatorService {
         !text.unicodeScalars.contains(where: \.isUnfitToShow)
       else {
         throw APIFailure(
-          400, "the \(name) is empty, over \(limit) bytes, or holds control characters")
+          422, "the \(name) is empty, over \(limit) bytes, or holds control characters")
       }
     }
     return DeletionOrigin(askedBy: askedBy, ticket: request.ticket, reason: request.reason)

@@ -112,7 +112,7 @@ extension APIFailure {
   init(_ problem: JSONOutline.Problem) {
     switch problem {
     case .tooDeep:
-      self.init(413, "the body has more than \(JSONOutline.depthLimit) brackets in each other")
+      self.init(400, "the body has more than \(JSONOutline.depthLimit) brackets in each other")
     case .tooMany:
       self.init(
         413,

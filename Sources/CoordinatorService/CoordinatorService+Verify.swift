@@ -70,7 +70,7 @@ extension CoordinatorService {
     if let numericClass = wish.numericClass {
       guard numericClass.isNumericClass else {
         throw APIFailure(
-          400, "that is not a numeric class",
+          422, "that is not a numeric class",
           try: "give the line that lethe doctor shows on the workers' machine")
       }
       loop.post(.classRequested(numericClass))

@@ -30,6 +30,7 @@ PURGING = CORE + "Coordinator+Purge.swift"
 STATE = CORE + "RunState.swift"
 QUERIES = CORE + "RunState+Queries.swift"
 SNAPSHOT = CORE + "RunState+Snapshot.swift"
+SECTIONS = CORE + "RunState+Sections.swift"
 RECORDS = CORE + "RecordIndex.swift"
 JOURNAL = "Sources/Storage/Journal.swift"
 FILES = "Sources/SystemIO/FileSystem.swift"
@@ -324,7 +325,7 @@ MUTANTS = [
      "throughDeletion: UInt64(state.deletions.count), count:",
      "throughDeletion: isMutant(@) ? 1 : UInt64(state.deletions.count), count:",
      PLACES + "/laterDeletion"),
-    ("peers that were cut off kept in a snapshot", SNAPSHOT,
+    ("peers that were cut off kept in a snapshot", SECTIONS,
      "deletions[Int(number) - 1].workersCutOff = count", SKIP, PLACES + "/laterDeletion"),
     ("bytes of a peer that was cut off", COORDINATOR,
      "else { return discard(upload.artifact, in: &step) }",
