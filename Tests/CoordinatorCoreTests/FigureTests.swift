@@ -107,6 +107,8 @@ import Unlearning
       state.apply(read)
     }
     #expect(try RunState(encoded: state.encoded).encoded == state.encoded)
+    let shown = state.blocks.values.map(\.work)
+    #expect(shown.count == 3 && shown.allSatisfy { $0.examples == 0 && $0.seconds == 0 })
     let table = try TableMemory([], of: state.plan, binding: run.backbone).table()
     var coordinator = Coordinator(state, records: try RecordIndex(table, state))
     let reports = coordinator.refreshedReports()
