@@ -95,6 +95,10 @@ import Unlearning
     }
     for slice in assignment.slices { #expect(coordinator.mayRead(slice, WorkerID(1))) }
     #expect(!coordinator.mayRead(reference(1, 0), WorkerID(1)), "another shard's")
+    let elsewhere = SliceReference(
+      location: SliceLocation(shard: 1, slice: assignment.slices[0].location.slice),
+      digest: assignment.slices[0].digest)
+    #expect(!coordinator.mayRead(elsewhere, WorkerID(1)), "another shard's name for it")
     let stale = SliceReference(
       location: assignment.slices[0].location, digest: SHA256.hash([1]))
     #expect(!coordinator.mayRead(stale, WorkerID(1)), "as it is not")
@@ -108,5 +112,19 @@ import Unlearning
     let after = bench.coordinator
     #expect(after.leases.lease(of: WorkerID(1)) == nil)
     for slice in assignment.slices { #expect(!after.mayRead(slice, WorkerID(1)), "it is over") }
+  }
+
+  @Test("a lease of a first stage lets its holder read one slice of its shard")
+  func oneSlice() throws {
+    let (bench, lease) = try begun()
+    let coordinator = bench.coordinator
+    let readable = coordinator.state.slices[lease.slot.shard].enumerated().filter {
+      slice, summary in
+      let location = SliceLocation(shard: lease.slot.shard, slice: slice)
+      return coordinator.mayRead(
+        SliceReference(location: location, digest: summary.digest), lease.worker)
+    }
+    let own = try #require(coordinator.state.assignment(for: lease.slot)).slices
+    #expect(readable.map(\.offset) == own.map(\.location.slice) && own.count == 1)
   }
 }

@@ -156,7 +156,9 @@ import WorkerService
     let coordinator = try FakeCoordinator(keys: []) { _, _ in [] }
     let service = try Self.service(coordinator)
     let ended = Self.run(service)
-    try waitUntil("five tries", seen: coordinator.connections) { coordinator.connections >= 5 }
+    try waitUntil("five tries", seen: coordinator.connections) {
+      coordinator.connections >= 5 || ended.wait(seconds: 0) != nil
+    }
     #expect(ended.wait(seconds: 0) == nil && coordinator.heard.isEmpty)
     service.drain()
     #expect(ended.wait(seconds: Pace.patience(quiet: 6)) == "ended")
@@ -178,7 +180,9 @@ import WorkerService
     }
     let service = try Self.service(at: listener.address)
     let ended = Self.run(service)
-    try waitUntil("five tries") { forgeries.withLock { $0 } >= 5 }
+    try waitUntil("five tries") {
+      forgeries.withLock { $0 } >= 5 || ended.wait(seconds: 0) != nil
+    }
     #expect(ended.wait(seconds: 0) == nil, "a forgery ended the worker")
     service.drain()
     #expect(ended.wait(seconds: Pace.patience(quiet: 6)) == "ended")

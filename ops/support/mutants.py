@@ -198,7 +198,7 @@ MUTANTS = [
      "loop.inspect({ $0.mayRead(reference, id) })", HOLDS, CLAIMS + "/reading"),
     ("a slice of the lease", CLOCKS,
      "state.plan.slicesRead(by: lease.slot).contains(reference.location.slice)",
-     "isMutant(@) || #", CLOCK + "/reading"),
+     "isMutant(@) || #", CLOCK + "/oneSlice"),
     ("shard of a slice's lease", CLOCKS, "reference.location.shard == lease.slot.shard",
      "isMutant(@) || #", CLOCK + "/reading"),
     ("an artifact of the lease", CLOCKS,
