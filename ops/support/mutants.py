@@ -513,7 +513,7 @@ MUTANTS = [
      "cells.map(\\.visible)", "isMutant(@) ? cells : #", "CommandLineKitTests"),
     ("controls in what a verb prints", "Sources/CommandLineKit/Console.swift",
      "try printOwn(text.visibleLines)", "try printOwn(isMutant(@) ? text : text.visibleLines)",
-     STATES + "/visible"),
+     "CommandLineKitTests.VisibleOutputTests/console"),
     ("webhooks in clear across a network", "Sources/CoordinatorService/Webhook.swift",
      "address.isLoopback || entry.allowPlainHttp == true", "isMutant(@) || #",
      "EndToEndTests.WebhookTests/refuses"),
