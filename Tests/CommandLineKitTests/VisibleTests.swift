@@ -10,7 +10,7 @@ import Testing
     #expect(table.text == "name            n\na\\nb\\u{1b}[2J   1\nc              22")
   }
 
-  @Test("whatever a verb says goes through the console, which writes out what a terminal would obey")
+  @Test("the console writes out what a terminal would obey, whatever says it")
   func console() throws {
     let (output, errors) = (MemorySink(), MemorySink())
     let console = Console(output: output, errors: errors)
