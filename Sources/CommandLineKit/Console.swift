@@ -53,7 +53,7 @@ package struct Console: Sendable {
   }
 
   /// Says something to the person at the terminal, behind a word of our own with its style. A lost
-  /// note is no reason to stop working.
+  /// note does not stop the work.
   package func note(_ text: some StringProtocol, lead: String = "") {
     try? errors.write(Array((lead + text.visibleLines + "\n").utf8))
   }

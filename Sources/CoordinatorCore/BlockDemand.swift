@@ -50,7 +50,7 @@ extension Coordinator {
     return state.demand(of: block.slot)
   }
 
-  /// Whether a checkpoint after so many steps can be one of the block that a worker trains.
+  /// Whether a checkpoint after that many steps can be one of the block that a worker trains.
   package func admitsCheckpoint(step: UInt32, of key: BlockKey, epoch: UInt64, from id: WorkerID)
     -> Bool
   {

@@ -39,7 +39,7 @@ package struct StagePace: Equatable, Sendable {
     return max(2 * sorted[sorted.count / 2], sorted[(sorted.count - 1) * 95 / 100])
   }
 
-  /// A lease may take so many times as long as its like have taken before it is ended.
+  /// A lease is ended once it has taken this many times as long as its like have.
   private static let patienceFactor: Milliseconds = 20
   package static let leastStepPatience: Milliseconds = 5 * 60_000
   package static let leastStartPatience: Milliseconds = 30 * 60_000

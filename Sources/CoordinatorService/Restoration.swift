@@ -11,7 +11,7 @@ import Unlearning
 /// What is known beyond the backup decides: a journal that survived beside the run, and checkpoints
 /// that an operator kept. A surviving journal is the newer truth, so it stays and the backup only
 /// supplies bytes; records that it knows as deleted are left out while the slices are written. A
-/// checkpoint that neither extends stops the restore unless the loss is accepted in so many words.
+/// checkpoint that neither extends stops the restore unless the caller accepts the loss.
 package struct Restoration: Sendable {
   package struct Report: Codable, Sendable {
     package var directory: String
@@ -131,7 +131,7 @@ package struct Restoration: Sendable {
     return true
   }
 
-  /// Refuses to build a run on what nobody can know, unless it is accepted in so many words.
+  /// Refuses to build a run on what nobody can know, unless the caller says that it accepts that.
   private func requireKnowledge(_ isAuthentic: Bool, _ backup: String, _ terms: Terms) throws {
     guard !terms.acceptsUnknown else { return }
     guard isAuthentic else {

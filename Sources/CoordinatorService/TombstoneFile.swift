@@ -51,7 +51,7 @@ package struct TombstoneFile: Equatable, Sendable {
       throw refused("it does not begin with \(Self.format)")
     }
     guard words[1].name == "key", let key = Array(hex: words[1].value), key.count == 32 else {
-      throw refused("line 2 is no key")
+      throw refused("line 2 is not a key")
     }
     var tags: [RecordTag] = []
     for (index, word) in words.enumerated().dropFirst(2).dropLast() {

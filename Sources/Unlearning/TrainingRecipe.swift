@@ -75,7 +75,7 @@ package struct TrainingRecipe: Equatable, Sendable {
 }
 
 extension TrainingRecipe {
-  /// How many steps a stage over so many records takes: a function of the plan, so that nobody has
+  /// How many steps a stage over that many records takes: a function of the plan, so that nobody has
   /// to be believed about it.
   package func stepCount(recordCount: Int) -> Int {
     let batchSize = max(batchSize, 1)

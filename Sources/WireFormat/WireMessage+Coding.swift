@@ -6,8 +6,8 @@ import Unlearning
 extension WireMessage {
   /// The message's type, what its control frame says and the content that follows in chunks.
   ///
-  /// Texts over their limits are cut, and what people cannot see in them is replaced: a reason that
-  /// is too long is no reason to lose the message.
+  /// Texts over their limits are cut, and what people cannot see in them is replaced: no message
+  /// is lost because its reason is too long.
   package var parts: (type: FrameType, head: [UInt8], content: [UInt8]) {
     var writer = CanonicalWriter()
     var content: [UInt8] = []

@@ -810,7 +810,7 @@ class BlockForm:
         return zero if parent is None else zero[:-count] + parent[-count:]
 
     def figures(self, record_count):
-        """Steps and examples of a stage over so many records."""
+        """Steps and examples of a stage over that many records."""
         batch = max(self.recipe["batchSize"], 1)
         epochs = self.recipe["epochs"]
         return epochs * ((record_count + batch - 1) // batch), epochs * record_count
