@@ -75,8 +75,8 @@ package struct TrainingRecipe: Equatable, Sendable {
 }
 
 extension TrainingRecipe {
-  /// How many steps a stage over that many records takes: a function of the plan, so that nobody has
-  /// to be believed about it.
+  /// The steps of a stage over that many records: a function of the plan, so that nobody has to be
+  /// believed about it.
   package func stepCount(recordCount: Int) -> Int {
     let batchSize = max(batchSize, 1)
     let (padded, overflow) = recordCount.addingReportingOverflow(batchSize - 1)
