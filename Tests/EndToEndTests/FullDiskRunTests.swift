@@ -6,48 +6,6 @@ import Testing
 /// A run whose directory is a disk of a few megabytes, which only root can have made.
 @Suite("A disk of the coordinator that fills up, with real processes", .serialized)
 struct FullDiskRunTests {
-  private final class SmallDisk {
-    let path: String
-
-    /// - Returns: `nil` where mounting is not allowed.
-    init?(_ path: String, byteCount: Int) throws {
-      self.path = path
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-      guard Self.run("mount", "-t", "tmpfs", "-o", "size=\(byteCount),mode=700", "tmpfs", path)
-      else {
-        return nil
-      }
-    }
-
-    deinit { _ = Self.run("umount", "--lazy", path) }
-
-    private static func run(_ arguments: String...) -> Bool {
-      let process = Process()
-      process.executableURL = URL(filePath: "/usr/bin/env")
-      process.arguments = arguments
-      process.standardError = FileHandle.nullDevice
-      guard (try? process.run()) != nil else { return false }
-      process.waitUntilExit()
-      return process.terminationStatus == 0
-    }
-
-    /// Takes what room there is.
-    func fill(_ number: Int) {
-      let descriptor = open("\(path)/fill\(number)", O_WRONLY | O_CREAT, 0o600)
-      guard descriptor >= 0 else { return }
-      defer { close(descriptor) }
-      let bytes = [UInt8](repeating: 7, count: 4096)
-      while write(descriptor, bytes, bytes.count) == bytes.count {}
-    }
-
-    func empty() throws {
-      for name in try FileManager.default.contentsOfDirectory(atPath: path)
-      where name.hasPrefix("fill") {
-        try FileManager.default.removeItem(atPath: "\(path)/\(name)")
-      }
-    }
-  }
-
   @Test("no worker is blamed, readyz says what is wrong, and training goes on by itself")
   func blame() throws {
     let run = try TestRun(epochs: 60)

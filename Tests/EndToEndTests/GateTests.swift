@@ -202,7 +202,7 @@ import WireFormat
       ("negative seconds", { $0.seconds = -1 }),
       ("seconds that are no number", { $0.seconds = .nan }),
       ("endless seconds in products", { $0.gemmSeconds = .infinity }),
-      ("a loss that is no number", { $0.finalLoss = .nan }),
+      ("a loss that is not a number", { $0.finalLoss = .nan }),
       ("an endless loss", { $0.finalLoss = -.infinity }),
       ("slices at the limit", { ($0.slicesKept, $0.slicesComputed) = (.max, .max) }),
     ]

@@ -5,35 +5,6 @@ import SystemIO
 import TestKit
 import Testing
 
-/// A disk of a few megabytes, which only root can have made.
-private final class SmallDisk {
-  let path = NSTemporaryDirectory() + "/lethe-disk-" + UUID().uuidString
-
-  /// - Returns: `nil` where mounting is not allowed.
-  init?(byteCount: Int) throws {
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    guard Self.run("mount", "-t", "tmpfs", "-o", "size=\(byteCount)", "tmpfs", path) else {
-      try FileManager.default.removeItem(atPath: path)
-      return nil
-    }
-  }
-
-  deinit {
-    _ = Self.run("umount", path)
-    try? FileManager.default.removeItem(atPath: path)
-  }
-
-  private static func run(_ arguments: String...) -> Bool {
-    let process = Process()
-    process.executableURL = URL(filePath: "/usr/bin/env")
-    process.arguments = arguments
-    process.standardError = FileHandle.nullDevice
-    guard (try? process.run()) != nil else { return false }
-    process.waitUntilExit()
-    return process.terminationStatus == 0
-  }
-}
-
 @Suite("Journal: full disk", .serialized) struct FullDiskTests {
   @Test("a deletion is still accepted, on the space kept for it")
   func reserve() throws {
