@@ -39,7 +39,8 @@ extension OpenedRun {
     guard let demand = state.demand(of: slot),
       let bytes = try? directory.artifacts.get(block.artifact)
     else { return nil }
-    let parent = demand.parent.flatMap { try? directory.artifacts.get($0) }
+    // Only a stage without records is held to the bytes of its parent.
+    let parent = demand.isEmpty ? demand.parent.flatMap { try? directory.artifacts.get($0) } : nil
     // Without the block before it nobody can say which head it had to hand on.
     guard !demand.isEmpty || slot.parent == nil || parent != nil else { return nil }
     do throws(UploadGate.Problem) {
